@@ -1,0 +1,204 @@
+"""The project file as frozen, typed settings that refuse unknown keys.
+
+What is built stands here; where it runs stands in the environment (`components.settings.environment`). Reading and
+error reporting live in `components.settings.reading`.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from components.settings.durations import parse_duration
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PluginSettings(Settings):
+    """A class of the user's or of ours, named by its path, with the arguments it is made with."""
+
+    class_path: str = Field(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$", description="package.module.Class")
+    init_args: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the class.")
+
+
+class TargetSettings(Settings):
+    """Which column is predicted, and what kind of thing it is."""
+
+    column: str
+    kind: Literal["binary", "multiclass", "regression"]
+
+
+class ColumnSettings(Settings):
+    """What one column must look like; what is not said is learned from the training rows."""
+
+    kind: Literal["number", "category"] | None = Field(None, description="Read a column as numbers or as categories.")
+    low: float | None = Field(None, description="Smallest value allowed.")
+    high: float | None = Field(None, description="Largest value allowed.")
+    nullable: bool = Field(True, description="Whether a value may be missing.")
+
+    @model_validator(mode="after")
+    def _bounds_fit(self) -> "ColumnSettings":
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low must be at most high, but {self.low:g} to {self.high:g} was asked for")
+        if self.kind == "category" and (self.low, self.high) != (None, None):
+            raise ValueError("low and high are for numbers, but this column is a category")
+        return self
+
+
+class SplitSettings(Settings):
+    """How rows are divided: the newest days are the test, the days before them the validation."""
+
+    by: Literal["time"] = "time"
+    test_days: float = Field(14, gt=0, description="Newest days, scored once; never trained on.")
+    validation_days: float = Field(7, gt=0, description="Days before the test, for early stopping and parity.")
+    reference_rows: int = Field(5_000, ge=100, description="Training rows that travel with the version for drift.")
+
+
+class DataSettings(Settings):
+    """Where rows come from and which columns mean what."""
+
+    source: PluginSettings
+    target: TargetSettings
+    timestamp: str = Field(description="Event time of a row, UTC.")
+    id: str | None = Field(None, description="The application's own row id, kept beside the prediction.")
+    drop: tuple[str, ...] = Field((), description="Columns that must not be features, such as those known only later.")
+    columns: dict[str, ColumnSettings] = Field(default_factory=dict)
+    leak_score: float | None = Field(
+        None,
+        gt=0.5,
+        le=1,
+        description="A column that alone ranks the target this well is refused as a leak; unset: 0.85 as an area under "
+        "the ROC curve, 0.98 as a rank correlation with a regression's target.",
+    )
+    split: SplitSettings = SplitSettings()
+
+    @model_validator(mode="after")
+    def _roles_differ(self) -> "DataSettings":
+        roles = {"target.column": self.target.column, "timestamp": self.timestamp}
+        roles |= {"id": self.id} if self.id is not None else {}
+        if len(set(roles.values())) < len(roles):
+            raise ValueError(f"wanted a column of its own for each of {sorted(roles)}, found {roles}")
+        if dropped := sorted(set(roles.values()) & set(self.drop)):
+            raise ValueError(f"drop must not hold the target, the timestamp or the id, found {dropped}")
+        return self
+
+
+class TrainingSettings(Settings):
+    """The network and how it is fitted."""
+
+    model: PluginSettings = PluginSettings(class_path="components.training.models.TabularNet")
+    max_epochs: int = Field(20, ge=1)
+    patience: int = Field(3, ge=1, description="Epochs without a better validation loss before fitting stops.")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="best: stop early and keep the epoch of the lowest validation loss; last: run all epochs and keep "
+        "the last, where the newest days' loss moves more with the share of positives than with the model.",
+    )
+    batch_rows: int = Field(1024, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    seed: int = 7
+    threads: int = Field(1, ge=1, description="CPU threads; more than one is slower when another process is busy.")
+    timeout_minutes: float = Field(60, gt=0)
+
+
+class BudgetSettings(Settings):
+    """What inference may cost."""
+
+    max_difference: float = Field(1e-4, gt=0, description="Largest difference of an output to the network's.")
+    max_mb: float = Field(50, gt=0, description="Largest size of the graph in MB.")
+
+
+class OptimizationSettings(Settings):
+    """How a trained network is made ready for inference."""
+
+    budget: BudgetSettings = BudgetSettings()
+
+
+class EvaluationSettings(Settings):
+    """What good means, and when a candidate is better."""
+
+    metric: str = Field("roc_auc", description="The metric that decides: one of components.evaluation.metrics.")
+    minimum: float | None = Field(None, description="A candidate below this is never promoted.")
+    slices: tuple[str, ...] = Field((), description="Columns whose values are scored one by one.")
+    slice_rows: int = Field(500, ge=10, description="Slices with fewer rows are left out.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the interval of the paired difference.")
+    bootstrap: int = Field(500, ge=100, description="Resamples of the paired bootstrap.")
+    min_rows: int = Field(1_000, ge=30, description="Fewer labelled rows than this settle nothing.")
+
+
+class TriggerSettings(Settings):
+    """When enough has been seen to act."""
+
+    windows: int = Field(2, ge=1, description="This many of the last `of` windows must be breached, the newest too.")
+    of: int = Field(3, ge=1)
+    min_rows: int = Field(1_000, ge=1, description="Windows with fewer predictions say nothing.")
+    drift_share: float = Field(0.3, gt=0, le=1, description="A window is breached when this share of columns drifted.")
+    max_quality_loss: float = Field(
+        0.03, gt=0, description="Or when the metric is this much worse than when registered."
+    )
+    min_labelled_rows: int = Field(500, ge=1, description="Fewer labelled rows than this say nothing about quality.")
+    broken_share: float = Field(
+        0.2, gt=0, le=1, description="A column missing this much more often than in training is broken: ask a person."
+    )
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> "TriggerSettings":
+        if self.windows > self.of:
+            raise ValueError(f"windows must be at most 'of', but {self.windows} of {self.of} was asked for")
+        return self
+
+
+class RetrainSettings(Settings):
+    """Which rows a challenger learns from, and which it is judged on."""
+
+    judge_days: float = Field(14, gt=0, description="Newest labelled days: both sides are judged on these.")
+    validation_days: float = Field(7, gt=0, description="Days before them, for early stopping and parity.")
+
+
+class MonitoringSettings(Settings):
+    """What is watched, and what follows."""
+
+    window: Duration = Field(timedelta(days=7), description="Length of a window in event time, such as 7d or 12h.")
+    trigger: TriggerSettings = TriggerSettings()
+    cooldown: Duration = Field(timedelta(days=14), description="Rest after a retraining, in event time.")
+    drift_threshold: float = Field(0.1, gt=0, description="Effect size from which a column counts as drifted.")
+    column_thresholds: dict[str, float] = Field(default_factory=dict, description="Another effect size for a column.")
+    sample_rows: int = Field(5_000, ge=100, description="Larger windows are sampled to this many rows for the report.")
+    schedule: str = Field("0 6 * * 1", description="Cron of the monitor deployment, UTC.")
+    retrain: RetrainSettings = RetrainSettings()
+
+
+class ServingSettings(Settings):
+    """The endpoint."""
+
+    workers: int = Field(1, ge=1, description="Processes that answer requests.")
+    max_rows: int = Field(10_000, ge=1, description="Rows in one request.")
+    max_body_mb: float = Field(32, gt=0, description="Size of one request.")
+    poll_seconds: float = Field(1.0, gt=0, description="How often the service looks where the alias points.")
+    durability: Literal["process", "disk"] = Field(
+        "process",
+        description="process: survives a kill of the service; disk: also a power cut, at the price of a sync.",
+    )
+
+
+class Project(Settings):
+    """One model: its data, training, gates, serving and watching."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Also the name of the registered model.")
+    data: DataSettings
+    training: TrainingSettings = TrainingSettings()
+    optimization: OptimizationSettings = OptimizationSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    serving: ServingSettings = ServingSettings()
+
+    file: Path = Field(exclude=True, description="The project file itself; set by the reader.")
+    sha256: str = Field(exclude=True, description="Hash of the project file; set by the reader.")
