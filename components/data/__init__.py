@@ -1,0 +1,1 @@
+"""Tables: sources, schema, leaks, splits, dataset versions, the prediction ledger and the decisions."""

@@ -1,0 +1,101 @@
+"""Divides a table version by time: learn on the old, choose on the newer, score on the newest.
+
+Split by time, not by chance: yesterday's rows in the test part would be answered by today's in training.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from components.data.schema import infer_schema
+from components.data.tables import content_sha256, read_table
+from components.errors import NotEnoughRows
+from components.records import Part, Schema, Split, TableVersion
+from components.settings.project import Project
+
+log = logging.getLogger(__name__)
+
+
+def split(
+    table: TableVersion,
+    schema: Schema,
+    project: Project,
+    folder: Path,
+    *,
+    test_days: float | None = None,
+    validation_days: float | None = None,
+) -> Split:
+    """The table's rows as Parquet parts, and the schema as the training rows show it.
+
+    Args:
+        table: The table version.
+        schema: What a row looks like; other columns are left out of the parts.
+        project: The project, for the days of each part and the size of the reference.
+        folder: Folder for the parts; those of an earlier try are replaced.
+        test_days: Other length of the test part than the project's, in days of event time.
+        validation_days: Other length of the validation part.
+
+    Raises:
+        NotEnoughRows: If a part is empty, or the training part knows one class only.
+    """
+    settings = project.data.split
+    frame = in_order(read_table(table), schema)
+    test_from = table.last - timedelta(days=test_days or settings.test_days)
+    validation_from = test_from - timedelta(days=validation_days or settings.validation_days)
+    when = pl.col(schema.timestamp)
+    parts = {
+        "train": frame.filter(when <= validation_from),
+        "validation": frame.filter((when > validation_from) & (when <= test_from)),
+        "test": frame.filter(when > test_from),
+    }
+    _refuse_empty(parts, table, schema)
+    parts["reference"] = sample(parts["train"], settings.reference_rows, project.training.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {name: write_part(part, folder / f"{name}.parquet", schema.timestamp) for name, part in parts.items()}
+    learned = infer_schema(parts["train"], project.data)
+    log.info("table split %s", " ".join(f"{name}={part.rows}" for name, part in written.items()))
+    return Split(**written, schema=learned, table=table)
+
+
+def in_order(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """The schema's columns, by event time; rows of one moment stand in an order that does not depend on the files."""
+    names = [column.name for column in schema.features]
+    beside = [schema.timestamp, *([schema.id] if schema.id else []), schema.target]
+    ordered = frame.select(*beside, *names)
+    return ordered.sort(beside[:2]) if schema.id else ordered.sort(schema.timestamp, *names, schema.target)
+
+
+def sample(frame: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:
+    """At most that many rows, drawn without replacement, in their order; the same ones for the same frame and seed."""
+    if frame.height <= rows:
+        return frame
+    drawn = np.random.default_rng(seed).choice(frame.height, rows, replace=False)
+    return frame[np.sort(drawn)]
+
+
+def write_part(frame: pl.DataFrame, path: Path, timestamp: str) -> Part:
+    """The rows as a Parquet file, and the record of it; the frame must not be empty."""
+    frame.write_parquet(path)
+    first, last = frame[timestamp].min(), frame[timestamp].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return Part(path, frame.height, content_sha256(frame), first, last)
+
+
+def _refuse_empty(parts: dict[str, pl.DataFrame], table: TableVersion, schema: Schema) -> None:
+    counts = ", ".join(f"{name} {part.height:,}" for name, part in parts.items())
+    if any(part.is_empty() for part in parts.values()):
+        raise NotEnoughRows(
+            f"{table.path} version {table.version}: every part must hold rows, but the {table.rows:,} rows from "
+            f"{table.first:%Y-%m-%d} to {table.last:%Y-%m-%d} divide into {counts}; "
+            "ingest a longer time, or shorten data.split.test_days and validation_days"
+        )
+    classes = parts["train"][schema.target].unique()
+    if schema.target_kind != "regression" and classes.len() < 2:
+        raise NotEnoughRows(
+            f"{table.path} version {table.version}: the training part must hold two classes of {schema.target!r} or "
+            f"more, but all of its {parts['train'].height:,} rows are {classes.first()!r}; ingest a longer time"
+        )

@@ -1,0 +1,186 @@
+"""Reads the ledger's tables: predictions of a stretch of event time, with the newest label of each.
+
+Only what `components.data.compaction` has moved is seen here. Whether the numbers are good is not decided here.
+"""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from components.data.batches import COMMON_TYPES, INPUT, OUTPUT, known_types
+from components.data.compaction import table_path
+from components.data.ledger import CHAMPION, LABELS, PREDICTIONS, segment_folder
+from components.data.segments import DAMAGED_SUFFIX
+from components.errors import DataError, LedgerError
+from components.records import Schema, Window
+
+# The label's type in a table, as the target has it there.
+LABEL_TYPES: dict[str, Any] = {"binary": pl.Int64, "regression": pl.Float64, "multiclass": pl.String}
+
+
+def read_window(folder: Path, window: Window, *, schema: Schema) -> pl.DataFrame:
+    """The champion's predictions whose event time lies in the window, each with its newest label.
+
+    Args:
+        folder: The project's ledger folder.
+        window: Stretch of event time, UTC; the end is not part of it.
+        schema: Names and types of the columns.
+
+    Returns:
+        One row a prediction, oldest first: the raw features, the timestamp and the id under the names the schema has
+        for them, then `prediction` (of a multiclass target: the index of the class), `probability` (null unless
+        binary; `probabilities` beside it for a multiclass target), `label` (null where missing; of a multiclass target:
+        the name of the class), `version`, `prediction_id`, `received_at` and `latency_ms`.
+
+    Raises:
+        LedgerError: If the tables cannot be read with this schema.
+        DataError: If the window has no zone.
+    """
+    return _collect(folder, _joined(folder, schema, window.start, window.end).select(_raw(schema) + _answers(schema)))
+
+
+def labelled_rows(
+    folder: Path, schema: Schema, *, until: datetime, since: datetime | None = None, target: str, out: Path
+) -> Path | None:
+    """All labelled live rows as a Parquet file that looks like the training table: what a retraining adds to it.
+
+    Args:
+        folder: The project's ledger folder.
+        schema: Names and types of the columns.
+        until: Only rows with an event time before this, UTC.
+        since: Only rows with an event time from this on, UTC; None for all.
+        target: Name the label gets.
+        out: The Parquet file to write; an old one is replaced in one step.
+
+    Returns:
+        The file, or None if there is no such row; then nothing was written.
+
+    Raises:
+        LedgerError: If the tables cannot be read with this schema.
+        DataError: If a time has no zone.
+    """
+    rows = _joined(folder, schema, since, until).filter(pl.col("label").is_not_null())
+    frame = _collect(folder, rows.select([*_raw(schema), _label(schema).alias(target)]))
+    if frame.is_empty():
+        return None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+    frame.write_parquet(unfinished)
+    unfinished.replace(out)
+    return out
+
+
+def counts(folder: Path) -> dict[str, int]:
+    """What the ledger's tables hold.
+
+    Returns:
+        `predictions`: rows. `labels`: label messages, repeated ones included. `joined`: predictions that have a label.
+        `orphan_labels`: labelled ids without a prediction. `duplicates`: rows whose prediction id stands there already,
+        0 unless exactly-once is broken. `damaged_segments`: files in which something was lost.
+    """
+    predictions, labels = _scan(folder, PREDICTIONS), _scan(folder, LABELS)
+    ids = predictions.select("prediction_id").collect()
+    labelled = _newest(labels).filter(pl.col("label").is_not_null()).select("prediction_id").collect()
+    known = ids.unique()
+    joined = labelled.join(known, on="prediction_id", how="semi").height
+    return {
+        "predictions": ids.height,
+        "labels": labels.select(pl.len()).collect().item(),
+        "joined": joined,
+        "orphan_labels": labelled.height - joined,
+        "duplicates": ids.height - known.height,
+        "damaged_segments": len(list(segment_folder(folder).glob(f"*{DAMAGED_SUFFIX}"))),
+    }
+
+
+def _joined(folder: Path, schema: Schema, start: datetime | None, end: datetime) -> pl.LazyFrame:
+    """The champion's predictions from `start` to before `end`, with the column `label`, oldest first."""
+    for time in (start, end):
+        if time is not None and time.tzinfo is None:
+            raise DataError(f"the ledger's times are UTC, but {time} has no zone; give it one, such as {time}+00:00")
+    rows = _with_columns(_scan(folder, PREDICTIONS), known_types(PREDICTIONS, schema))
+    rows = rows.filter(pl.col("variant") == CHAMPION, pl.col("event_time") < end)
+    if start is not None:
+        rows = rows.filter(pl.col("event_time") >= start)
+    labels = _newest(_scan(folder, LABELS)).select("prediction_id", "label")
+    return rows.join(labels, on="prediction_id", how="left").sort("event_time", "prediction_id")
+
+
+def _newest(labels: pl.LazyFrame) -> pl.LazyFrame:
+    """The label that came last for each id."""
+    order = ["received_at", "segment", "position"]
+    return labels.sort(order).unique("prediction_id", keep="last")
+
+
+def _scan(folder: Path, kind: str) -> pl.LazyFrame:
+    """The table, with at least the columns that every table of the kind has; empty when there is none yet."""
+    wanted = COMMON_TYPES[kind] | ({"label": pl.Float64} if kind == LABELS else {})
+    try:
+        rows = pl.scan_delta(DeltaTable(table_path(folder, kind)))
+    except TableNotFoundError:
+        return pl.LazyFrame(schema=wanted)
+    return _with_columns(rows, wanted)
+
+
+def _with_columns(rows: pl.LazyFrame, wanted: dict[str, Any]) -> pl.LazyFrame:
+    """The rows, with every wanted column: one that no row has had a value for yet does not stand in the table."""
+    have = rows.collect_schema().names()
+    return rows.with_columns(
+        pl.lit(None, dtype=dtype).alias(name) for name, dtype in wanted.items() if name not in have
+    )
+
+
+def _raw(schema: Schema) -> list[pl.Expr]:
+    """The columns as the application sent them, with one spelling of missing: null."""
+    features = [
+        pl.col(INPUT + column.name).cast(pl.Float64).fill_nan(None).alias(column.name)
+        if column.kind == "number"
+        else pl.col(INPUT + column.name).cast(pl.String).replace("", None).alias(column.name)
+        for column in schema.features
+    ]
+    entity = [pl.col("entity_id").alias(schema.id)] if schema.id else []
+    return [*features, pl.col("event_time").alias(schema.timestamp), *entity]
+
+
+def _answers(schema: Schema) -> list[pl.Expr]:
+    classes = [pl.col(OUTPUT + "probabilities").alias("probabilities")] if schema.target_kind == "multiclass" else []
+    return [
+        _prediction(schema).alias("prediction"),
+        pl.col(OUTPUT + "probability").cast(pl.Float64).alias("probability"),
+        *classes,
+        _label(schema).alias("label"),
+        *(pl.col(name) for name in ("version", "prediction_id", "received_at", "latency_ms")),
+    ]
+
+
+def _prediction(schema: Schema) -> pl.Expr:
+    """0 or 1, the value, or the index of the class: a model speaks of classes by index, the ledger by name."""
+    prediction = pl.col(OUTPUT + "prediction")
+    if schema.target_kind == "regression":
+        return prediction.cast(pl.Float64)
+    if schema.target_kind == "binary":
+        return prediction.cast(pl.Int64)
+    index = {name: number for number, name in enumerate(schema.classes)}
+    return prediction.cast(pl.String).replace_strict(index, default=None, return_dtype=pl.Int64)
+
+
+def _label(schema: Schema) -> pl.Expr:
+    label = pl.col("label")
+    if schema.target_kind == "multiclass":
+        return label.cast(pl.String)
+    return label.cast(pl.Float64).fill_nan(None).cast(LABEL_TYPES[schema.target_kind])
+
+
+def _collect(folder: Path, rows: pl.LazyFrame) -> pl.DataFrame:
+    try:
+        return rows.collect()
+    except pl.exceptions.PolarsError as err:
+        raise LedgerError(
+            f"the ledger {folder} must hold what the model's schema says, but reading it failed: {err}; "
+            "look whether a column changed its kind in the project file, or restore the folder from a backup"
+        ) from err

@@ -1,0 +1,128 @@
+"""The newest rows test, the ones before validate, the rest teach; parts are files that can be made again."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from components.data.schema import infer_schema
+from components.data.splits import sample, split
+from components.data.tables import content_sha256, ingest, read_table
+from components.errors import NotEnoughRows
+from components.records import Schema, Split, TableVersion
+from components.settings.project import Project
+from tests.components.data.rides import BEGIN, project, rides
+
+
+def table_of(folder: Path, frame: pl.DataFrame) -> tuple[TableVersion, Schema, Project]:
+    """What split is called with."""
+    settings = project(folder, frame)
+    table = ingest(settings, folder / "table")
+    return table, infer_schema(read_table(table), settings.data), settings
+
+
+def divide(folder: Path, frame: pl.DataFrame | None = None, **days: float) -> Split:
+    """Rides, one an hour for 16 days and 16 hours, divided."""
+    return split(*table_of(folder, rides() if frame is None else frame), folder / "parts", **days)
+
+
+def test_parts_follow_each_other_in_time(tmp_path: Path):
+    """Three days test, two days validate; no moment is in two parts."""
+    parts = divide(tmp_path)
+
+    assert (parts.train.rows, parts.validation.rows, parts.test.rows) == (280, 48, 72)
+    assert parts.train.last < parts.validation.first < parts.validation.last < parts.test.first
+    assert parts.test.last == BEGIN + timedelta(hours=399)
+
+
+def test_a_retraining_may_ask_for_other_lengths(tmp_path: Path):
+    """The arguments go before the project file."""
+    parts = divide(tmp_path, test_days=1, validation_days=0.5)
+
+    assert (parts.validation.rows, parts.test.rows) == (12, 24)
+
+
+def test_a_part_is_a_file_with_id_time_target_and_features(tmp_path: Path):
+    """In the order of time, named by its content."""
+    parts = divide(tmp_path)
+
+    frame = pl.read_parquet(parts.test.path)
+
+    assert frame.columns == ["began", "ride", "long", "station", "warm", "riders", "member"]
+    assert frame["began"].is_sorted()
+    assert content_sha256(frame) == parts.test.sha256
+
+
+def test_the_schema_is_that_of_the_training_rows(tmp_path: Path):
+    """What the test rows hold is not known when a model is made."""
+    late = pl.when(pl.int_range(pl.len()) > 390).then(99.0).otherwise("warm")
+
+    parts = divide(tmp_path, rides().with_columns(warm=late))
+
+    warm = parts.schema.features[1]
+    assert warm.high is not None
+    assert warm.high < 99
+
+
+def test_dividing_twice_gives_the_same_parts(tmp_path: Path):
+    """Also the drawn reference, so a run can be made again."""
+    assert divide(tmp_path) == divide(tmp_path)
+
+
+def test_the_reference_is_drawn_from_the_training_rows(tmp_path: Path):
+    """As many as the project file says, each once."""
+    parts = divide(tmp_path)
+
+    reference, train = pl.read_parquet(parts.reference.path), pl.read_parquet(parts.train.path)
+
+    assert reference.height == 100
+    assert reference["ride"].is_unique().all()
+    assert set(reference["ride"]) <= set(train["ride"])
+
+
+def test_the_order_does_not_depend_on_the_file_without_an_id(tmp_path: Path):
+    """Rows of one moment stand in the order of what they hold."""
+    frame = rides(hours=0.0).with_columns(began=rides()["began"].dt.truncate("1d")).drop("ride")
+    found = []
+    for name, rows in {"a": frame, "b": frame.sample(fraction=1, shuffle=True, seed=2)}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = project(folder, rows, id=None)
+        table = ingest(settings, folder / "table")
+        schema = infer_schema(read_table(table), settings.data)
+        found.append(pl.read_parquet(split(table, schema, settings, folder / "parts").train.path))
+
+    assert_frame_equal(*found)
+
+
+def test_a_table_too_short_for_its_parts_is_refused(tmp_path: Path):
+    """The message counts each part and says what to change."""
+    with pytest.raises(
+        NotEnoughRows, match=r"the 100 rows from 2026-03-01 to 2026-03-05 divide into train 0, .* 28, test 72"
+    ):
+        divide(tmp_path, rides(100))
+
+
+def test_training_rows_of_one_class_are_refused(tmp_path: Path):
+    """Nothing could be learned from them."""
+    only_late = pl.when(pl.int_range(pl.len()) > 300).then("long").otherwise(0)
+
+    with pytest.raises(NotEnoughRows, match=r"two classes of 'long' or more, but all of its 280 rows are 0"):
+        divide(tmp_path, rides().with_columns(long=only_late))
+
+
+def test_a_sample_keeps_the_order_and_is_the_same_each_time():
+    """The same rows for the same seed, others for another."""
+    drawn = sample(rides(), 50, seed=1)
+
+    assert drawn.height == 50
+    assert drawn["ride"].is_sorted()
+    assert_frame_equal(drawn, sample(rides(), 50, seed=1))
+    assert not drawn.equals(sample(rides(), 50, seed=2))
+
+
+def test_a_small_table_is_its_own_sample():
+    """There is nothing to draw."""
+    assert sample(rides(30), 50, seed=1).height == 30
