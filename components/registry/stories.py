@@ -1,0 +1,124 @@
+"""What people read about a version in the MLflow UI: its tags, its description, the name of its run."""
+
+import re
+from datetime import datetime
+
+from components.records import FittedModel, Lineage, Part, Scorecard, Split, Variant, Verdict
+
+# MLflow keeps descriptions of at most 5,000 characters: PostgreSQL refuses longer ones.
+DESCRIPTION_CHARACTERS = 5_000
+# Tags are for reading at a look; the whole verdict stands in verdict.json.
+TAG_CHARACTERS = 500
+VERDICT_HEADING = "### Verdict"
+OUTCOMES = {
+    "promote": "Promoted",
+    "reject": "Rejected",
+    "inconclusive": "Not promoted: inconclusive",
+}
+
+
+def run_name(lineage: Lineage, split: Split) -> str:
+    """Name of the training run: `train-2013-04-01-drift`."""
+    until = lineage.until or split.table.last
+    words = re.findall(r"[a-z0-9]+", lineage.reason.lower())[:5]
+    return f"train-{day(until)}-{'-'.join(words) or 'manual'}"
+
+
+def version_tags(lineage: Lineage, split: Split, variant: Variant) -> dict[str, str]:
+    """Where a version comes from, as tags."""
+    tags = {
+        "sha256": variant.sha256,
+        "commit": lineage.commit,
+        "project_sha256": lineage.project_sha256,
+        "reason": lineage.reason[:TAG_CHARACTERS],
+        "decision_id": lineage.decision_id or "",
+        "until": lineage.until.isoformat() if lineage.until else "",
+        "table_sha256": split.table.sha256,
+        "table_version": str(split.table.version),
+        "test_sha256": split.test.sha256,
+        "variant": variant.name,
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def verdict_tags(verdict: Verdict) -> dict[str, str]:
+    """The verdict's main numbers, as tags."""
+    tags = {
+        "outcome": verdict.outcome,
+        "verdict": verdict.reason[:TAG_CHARACTERS],
+        f"candidate_{verdict.metric}": f"{verdict.candidate:.6g}",
+    }
+    if verdict.champion is not None:
+        tags[f"champion_{verdict.metric}"] = f"{verdict.champion:.6g}"
+    if verdict.difference_low is not None and verdict.difference_high is not None:
+        tags["difference"] = f"{verdict.difference_low:+.4f} to {verdict.difference_high:+.4f}"
+    return tags
+
+
+def birth_story(lineage: Lineage, split: Split, fitted: FittedModel, variant: Variant, scorecard: Scorecard) -> str:
+    """What a version was made from and how good it is, in Markdown."""
+    table = split.table
+    asked = f" (decision `{lineage.decision_id}`)" if lineage.decision_id else ""
+    lines = [
+        f"**Why:** {lineage.reason}{asked}.",
+        "",
+        "| rows | number | from | to |",
+        "|---|---|---|---|",
+        *(_part_row(name, getattr(split, name)) for name in ("train", "validation", "test")),
+        "",
+        f"From version {table.version} of the table (content `{table.sha256[:12]}`); "
+        f"{table.unlabelled:,} rows without a label were set aside.",
+        "",
+        f"**Fitted** in {fitted.seconds:.0f} s: {fitted.parameters:,} parameters, best of {fitted.epochs} epochs was "
+        f"{fitted.best_epoch}. **Graph** `{variant.name}`: {variant.megabytes:.2f} MB, at most "
+        f"{variant.max_difference:.1e} from the network.",
+        "",
+        f"| metric | on {scorecard.rows:,} test rows |",
+        "|---|---|",
+        *(f"| {name} | {value:.4f} |" for name, value in sorted(scorecard.metrics.items())),
+        "",
+        f"Code `{lineage.commit[:12]}`, project file `{lineage.project_sha256[:12]}`.",
+    ]
+    return _cut("\n".join(lines))
+
+
+def with_verdict(story: str, verdict: Verdict, at: datetime | None) -> str:
+    """The story with the verdict behind it, in place of an earlier one."""
+    birth = story.partition(VERDICT_HEADING)[0].rstrip()
+    when = f" on {at:%Y-%m-%d %H:%M} UTC" if at else ""
+    lines = [
+        VERDICT_HEADING,
+        f"**{OUTCOMES[verdict.outcome]}**{when}: {verdict.reason}",
+        "",
+        f"| {verdict.metric} | on {verdict.rows:,} rows |",
+        "|---|---|",
+        f"| this version | {verdict.candidate:.4f} |",
+        *([] if verdict.champion is None else [f"| champion then | {verdict.champion:.4f} |"]),
+        "",
+        *(f"- {'held' if rule.passed else '**failed**'} {rule.name}: {rule.detail}" for rule in verdict.rules),
+    ]
+    told = "\n".join(lines)
+    # Of a story too long for MLflow, the verdict is kept and the birth is cut.
+    room = max(DESCRIPTION_CHARACTERS - len(told) - 2, 0)
+    return _cut(f"{_cut(birth, room)}\n\n{told}".lstrip())
+
+
+def model_story(project: str, target: str, kind: str) -> str:
+    """What the registered model is, in Markdown."""
+    return (
+        f"Predicts `{target}` ({kind}) for the project **{project}**. The version with the alias `champion` is the one "
+        "that answers requests. Each version's description says its rows, why, and how it was judged."
+    )
+
+
+def day(moment: datetime) -> str:
+    """The date of a moment."""
+    return f"{moment:%Y-%m-%d}"
+
+
+def _part_row(name: str, part: Part) -> str:
+    return f"| {name} | {part.rows:,} | {day(part.first)} | {day(part.last)} |"
+
+
+def _cut(text: str, characters: int = DESCRIPTION_CHARACTERS) -> str:
+    return text if len(text) <= characters else f"{text[: max(characters - 4, 0)]} ..."

@@ -1,0 +1,122 @@
+"""What was live when, and what was measured in each window."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from components.records import Window, WindowFacts
+from components.registry.history import (
+    LiveEntry,
+    live_at,
+    live_history,
+    log_report,
+    monitoring_run,
+    record_live,
+    window_name,
+)
+from tests.components.registry.conftest import Make
+
+HERE = "http://127.0.0.1:3000"
+APRIL = datetime(2013, 4, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def facts(window: Window, report: str = "") -> WindowFacts:
+    """What was measured in a window."""
+    return WindowFacts(
+        window=window,
+        version=2,
+        rows=1200,
+        labelled_rows=900,
+        drifted_columns=("temp",),
+        drift_share=0.25,
+        prediction_drifted=False,
+        quality=0.7,
+        report=report,
+    )
+
+
+def test_each_stretch_ends_when_the_next_begins(server, make: Make):
+    """A version that went live, was replaced and came back stands there twice."""
+    one, two = (make("lived", weight=weight).register() for weight in (1.0, 2.0))
+
+    record_live(one, APRIL, HERE)
+    record_live(two, APRIL + 7 * DAY, HERE)
+    record_live(one, APRIL + 9 * DAY, HERE)
+
+    assert live_history("lived") == [
+        LiveEntry(1, APRIL, APRIL + 7 * DAY, HERE),
+        LiveEntry(2, APRIL + 7 * DAY, APRIL + 9 * DAY, HERE),
+        LiveEntry(1, APRIL + 9 * DAY, None, HERE),
+    ]
+    assert live_at("lived", APRIL - DAY) is None
+    at = [live_at("lived", APRIL + days * DAY) for days in (0, 8, 100)]
+    assert [entry.version for entry in at if entry] == [1, 2, 1]
+
+
+def test_noting_again_that_a_version_is_live_changes_nothing(server, make: Make):
+    """A repeated task, or a service that was restarted, adds no stretch."""
+    version = make("noted-twice").register()
+    record_live(version, APRIL, HERE)
+
+    record_live(version, APRIL, HERE)
+    record_live(version, APRIL + DAY, HERE)
+
+    assert live_history("noted-twice") == [LiveEntry(1, APRIL, None, HERE)]
+
+
+def test_two_services_have_histories_of_their_own(server, make: Make):
+    """What one service does ends no stretch of another."""
+    version = make("two-places").register()
+
+    record_live(version, APRIL, HERE)
+    record_live(version, APRIL + DAY, "http://127.0.0.1:3001")
+
+    assert [(entry.service, entry.until) for entry in live_history("two-places")] == [
+        (HERE, None),
+        ("http://127.0.0.1:3001", None),
+    ]
+
+
+def test_a_moment_without_a_zone_is_refused(server, registered):
+    """Local time is nobody's time."""
+    with pytest.raises(ValueError, match="wanted a moment with its zone, found 2013-04-01T00:00:00"):
+        record_live(registered[1], APRIL.replace(tzinfo=None), HERE)
+
+
+def test_windows_are_logged_on_one_monitoring_run(server, tmp_path: Path):
+    """Each window is a step of the same run, with its report and its figures as files."""
+    report = tmp_path / "report.html"
+    report.write_text("<html>déjà vu</html>", encoding="utf-8")
+    first, second = (Window(APRIL + 7 * n * DAY, APRIL + 7 * (n + 1) * DAY) for n in range(2))
+
+    log_report("watched", facts(first, str(report)))
+    log_report("watched", replace(facts(second), drift_share=None, quality=0.6))
+    log_report("watched", facts(first, str(report)))
+
+    client, run_id = MlflowClient(), monitoring_run("watched")
+    run = client.get_run(run_id)
+    assert (run.info.run_name, run.info.status) == ("monitoring", "FINISHED")
+    assert len(client.search_runs([run.info.experiment_id])) == 1
+    quality = client.get_metric_history(run_id, "quality")
+    days = (APRIL - datetime(1970, 1, 1, tzinfo=UTC)).days
+    assert [(item.step, item.value) for item in quality] == [(days + 7, 0.7), (days + 14, 0.6)]
+    assert quality[0].timestamp == first.end.timestamp() * 1000
+    assert [item.value for item in client.get_metric_history(run_id, "drift_share")] == [0.25]
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/reports/2013-04-01..2013-04-08.html") == "<html>déjà vu</html>"
+    stored = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/windows/2013-04-08..2013-04-15.json"))
+    assert (stored["quality"], stored["drifted_columns"]) == (0.6, ["temp"])
+
+
+def test_windows_of_one_day_have_names_of_their_own():
+    """Two half days do not overwrite each other's report."""
+    half = timedelta(hours=12)
+
+    names = [window_name(Window(APRIL + n * half, APRIL + (n + 1) * half)) for n in range(2)]
+
+    assert names == ["2013-04-01T0000..2013-04-01T1200", "2013-04-01T1200..2013-04-02T0000"]
