@@ -1,0 +1,1 @@
+"""Metrics, slices, pictures and the judge."""
