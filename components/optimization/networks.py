@@ -1,0 +1,69 @@
+"""The trained network, made again from what training left on disk, with the answers an application wants.
+
+Weights are read from safetensors, never from a pickle. The network itself is any module with
+
+    forward(numbers: float32 (rows, numbers), categories: int64 (rows, categories)) -> scores
+
+whose scores are logits of shape (rows,) or (rows, 1) for a binary target, (rows, classes) for a multiclass one, and
+the predicted value of shape (rows,) or (rows, 1) for a regression.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from components.errors import ModelRefused
+from components.records import TargetKind
+from components.settings.plugins import make
+from components.settings.project import PluginSettings
+
+OUTPUTS: dict[TargetKind, tuple[str, ...]] = {
+    "binary": ("prediction", "probability"),
+    "multiclass": ("prediction", "probabilities"),
+    "regression": ("prediction",),
+}
+
+
+class Answering(torch.nn.Module):
+    """A network whose outputs are answers: a class with its probability, or a value."""
+
+    def __init__(self, network: torch.nn.Module, kind: TargetKind) -> None:
+        super().__init__()
+        self.network = network
+        self.kind = kind
+
+    def forward(self, numbers: torch.Tensor, categories: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs that `OUTPUTS` names, in that order; each has `rows` as its first dimension."""
+        scores = self.network(numbers, categories)
+        if self.kind == "multiclass":
+            return scores.argmax(dim=1), scores.softmax(dim=1)
+        if self.kind == "regression":
+            return (scores.reshape(-1),)
+        probability = scores.reshape(-1).sigmoid()
+        return (probability >= 0.5).to(torch.int64), probability
+
+
+def load_network(folder: Path, kind: TargetKind) -> Answering:
+    """The trained network in evaluation mode, on the CPU.
+
+    Args:
+        folder: `FittedModel.folder`, with `model.json` and `weights.safetensors`.
+        kind: Kind of the target.
+
+    Raises:
+        ModelRefused: If the files are missing or broken, or the weights do not fit the class.
+        ProjectFileError: If the class cannot be imported or refuses its arguments.
+    """
+    try:
+        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        plugin = PluginSettings(class_path=facts["class_path"], init_args=facts["init_args"])
+        network = make(plugin, facts["inputs"])
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
+    except (OSError, ValueError, KeyError, RuntimeError) as err:
+        raise ModelRefused(
+            f"{folder} must hold a model.json and the weights.safetensors of that class, but loading failed: {err!r}; "
+            "train the model again"
+        ) from err
+    return Answering(network, kind).eval()
