@@ -1,0 +1,187 @@
+"""The `everfit` command.
+
+Prefect, MLflow, torch and the rest are imported inside the commands that need them: `everfit --help` must answer at
+once, and importing them takes ten seconds.
+"""
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.errors import EverfitError
+
+app = typer.Typer(
+    name="everfit",
+    help="Everfit keeps models fit: from training to inference and back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ProjectFile = Annotated[Path, typer.Argument(metavar="PROJECT", help="The project file (YAML).")]
+Until = Annotated[
+    datetime | None,
+    typer.Option(help="Event time (UTC) up to which rows are used.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+]
+
+
+def main() -> None:
+    """Run the command; an error that we raise on purpose is a sentence, not a traceback."""
+    try:
+        app()
+    except EverfitError as err:
+        print(f"everfit: {err}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@app.callback()
+def _configure(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more in the log.")] = False) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("components").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("flows").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers up at the end.")] = False,
+    output: Annotated[Path, typer.Option(help="Folder for the summary, the page and all data.")] = Path("demo-output"),
+) -> None:
+    """Run the whole loop on a year of real flights (about 8 minutes on 2 cores)."""
+    from flows.demo.run import run_demo
+
+    run_demo(output, keep=keep)
+
+
+@app.command()
+def up(project: ProjectFile) -> None:
+    """Start the local servers and keep them running until Ctrl-C or `everfit down`."""
+    from components.settings.environment import Environment
+    from components.settings.reading import load_project
+    from flows.stack.supervisor import Supervisor
+
+    load_project(project)
+    environment = Environment()
+    Supervisor(environment, project, say=typer.echo).run()
+    typer.echo("all servers stopped")
+
+
+@app.command()
+def down() -> None:
+    """Stop the local servers of this home folder."""
+    from components.settings.environment import Environment
+    from flows.stack import state
+
+    stopped = state.stop(Environment())
+    typer.echo("all servers stopped" if stopped else f"no servers are running in {Environment().folder}")
+
+
+@app.command()
+def status() -> None:
+    """Say which servers run and where, and which version is live."""
+    from components.settings.environment import Environment
+    from flows.stack import state
+    from flows.status import status_lines
+
+    environment = Environment()
+    for line in status_lines(state.read(environment), environment):
+        typer.echo(line)
+
+
+@app.command()
+def check(project: ProjectFile) -> None:
+    """Read the project file and say what is wrong with it, all at once."""
+    from components.settings.reading import load_project
+
+    found = load_project(project)
+    typer.echo(f"{project}: project {found.name}, sha256 {found.sha256[:12]}, no mistakes found")
+
+
+@app.command()
+def train(project: ProjectFile, until: Until = None) -> None:
+    """Train a model on the project's source; it becomes the champion if it is better."""
+    _join()
+    from flows.train import train as flow
+
+    version = flow(project.resolve(), until=_utc(until))
+    typer.echo(f"{version.name} version {version.version} is registered")
+
+
+@app.command()
+def release(project: ProjectFile) -> None:
+    """Wait until the endpoint answers with the champion, and record since when."""
+    _join()
+    from flows.release import release as flow
+
+    version = flow(project.resolve())
+    typer.echo(f"{version.name} version {version.version} is live")
+
+
+@app.command()
+def monitor(project: ProjectFile, until: Until = None) -> None:
+    """Measure the newest window of live traffic and decide what follows."""
+    _join()
+    from flows.monitor import monitor as flow
+
+    decision = flow(project.resolve(), until=_utc(until))
+    typer.echo(f"{decision.window}: {decision.verdict}, {decision.reason}")
+
+
+@app.command()
+def retrain(project: ProjectFile, until: Until = None) -> None:
+    """Train a challenger on all rows so far, the labelled live ones among them."""
+    _join()
+    from flows.retrain import retrain as flow
+
+    flow(project.resolve(), until=_utc(until))
+
+
+@app.command()
+def reconcile(project: ProjectFile) -> None:
+    """Carry out what was decided while something was down."""
+    _join()
+    from flows.reconcile import reconcile as flow
+
+    done = flow(project.resolve())
+    typer.echo("\n".join(done) or "every decision is carried out or under way")
+
+
+@app.command()
+def decisions(project: ProjectFile) -> None:
+    """List what was decided for each window, and why."""
+    from flows.status import decision_table
+
+    _join()
+    decision_table(project)
+
+
+@app.command(hidden=True)
+def runner(project: ProjectFile) -> None:
+    """Serve the project's deployments (started by `everfit up`)."""
+    from flows.runner import run
+
+    run(project.resolve())
+
+
+def _join() -> None:
+    """Use the servers of the running stack, if there is one; without Prefect, flows run in this process."""
+    from components.settings.environment import Environment
+    from flows.stack.servers import QUIET
+    from flows.stack.state import embed_prefect, join_running
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    join_running(Environment())
+    if absent := embed_prefect():
+        typer.echo(f"everfit: Prefect does not answer at {absent}; the flow runs in this process", err=True)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None

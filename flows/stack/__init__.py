@@ -1,0 +1,1 @@
+"""The local servers behind `everfit up`: which there are, how they are started, watched, restarted and stopped."""

@@ -1,0 +1,89 @@
+"""Tasks that watch a window of live traffic and decide what follows from it."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from prefect.events import emit_event
+from prefect.settings import get_current_settings
+
+from components.data import windows
+from components.data.compaction import compact as move_segments
+from components.monitoring import deciding
+from components.monitoring import measure as measuring
+from components.records import Decision, ModelFiles, Window, WindowFacts
+from components.registry import fetching, history, tracking, versions
+from components.settings.environment import Environment
+from components.settings.project import Project
+from flows.events import announcement
+from flows.folders import outbox
+from flows.tasks.policy import step
+
+log = logging.getLogger(__name__)
+
+
+@step
+def compact(project: Project, champion: ModelFiles) -> None:
+    """Every prediction and label that was acknowledged so far stands in the ledger's tables."""
+    move_segments(Environment().ledger(project.name), champion.schema)
+
+
+@step
+def measure(project: Project, window: Window, champion: ModelFiles) -> WindowFacts:
+    """The window's drift and quality, against the reference of the version that gave most of its answers."""
+    environment = Environment()
+    tracking.connect(environment)
+    frame = windows.read_window(environment.ledger(project.name), window, schema=champion.schema)
+    answered_by = _files_of_most_answers(project, frame, champion, environment.cache())
+    out = environment.work(project.name) / "reports"
+    return measuring.measure(frame, answered_by, project, window, workspace=environment.workspace, out=out)
+
+
+@step
+def log_report(project: Project, facts: WindowFacts) -> None:
+    """The window's figures and its report, in MLflow."""
+    tracking.connect(Environment())
+    history.log_report(project.name, facts)
+
+
+@step
+def decide(project: Project, facts: WindowFacts) -> Decision:
+    """What follows from the window and those before it; recorded in the outbox, also every no."""
+    box = outbox(project.name)
+    earlier = [entry.decision for entry in box.history(project.name)]
+    past = [decision.facts for decision in earlier if decision.window.end <= facts.window.start]
+    decision = deciding.decide(project, [*past, facts], earlier)
+    box.add(decision)
+    return decision
+
+
+@step
+def announce(decision: Decision) -> None:
+    """The decision as a Prefect event, for which an automation waits.
+
+    An event is lost when the server is away: `emit_event` returns as if nothing had happened. The decision stands in
+    the outbox all the same, and `reconcile` carries out what was announced but not heard. Without a server nobody would
+    hear it at all: then it is not even announced.
+    """
+    if not get_current_settings().api.url:
+        log.warning("decision stays open until a Prefect server is there decision=%s", decision.id)
+        return
+    emit_event(**announcement(decision))
+    outbox(decision.project).mark_emitted(decision.id)
+
+
+def window_until(project: Project, until: datetime | None) -> Window:
+    """The newest window: it ends at `until`, or now."""
+    end = until or datetime.now(UTC)
+    return Window(end - project.monitoring.window, end)
+
+
+def _files_of_most_answers(project: Project, frame: pl.DataFrame, champion: ModelFiles, cache: Path) -> ModelFiles:
+    """The files of the version behind most rows; the champion's for a window without any."""
+    if frame.is_empty():
+        return champion
+    most = int(frame["version"].value_counts(sort=True)["version"].to_list()[0])
+    if most == champion.version.version:
+        return champion
+    return fetching.fetch(versions.version(project.name, most), cache)

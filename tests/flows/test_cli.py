@@ -1,0 +1,72 @@
+"""The command line: help at once, errors as sentences."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flows.small import YAML, write_project
+
+HEAVY = ["torch", "mlflow", "prefect", "bentoml", "evidently", "lightning", "polars", "pandas", "onnxruntime"]
+
+
+def everfit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end."""
+    command = [sys.executable, "-m", "flows", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_help_lists_the_commands():
+    """`everfit --help` names what there is."""
+    done = everfit("--help")
+
+    assert done.returncode == 0
+    for name in ("demo", "up", "down", "status", "check", "train", "release", "monitor", "retrain", "reconcile"):
+        assert name in done.stdout
+
+
+def test_help_imports_nothing_heavy():
+    """`everfit --help` answers at once, because none of the big packages is imported for it."""
+    code = (
+        "import sys\n"
+        "sys.argv = ['everfit', '--help']\n"
+        "from flows.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('HEAVY', [name for name in {HEAVY} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "HEAVY []" in done.stdout, done.stdout[-500:] + done.stderr
+
+
+def test_check_accepts_a_right_project_file(tmp_path: Path):
+    """`everfit check` says that it found no mistakes."""
+    done = everfit("check", str(write_project(tmp_path)))
+
+    assert done.returncode == 0, done.stderr
+    assert "no mistakes found" in done.stdout
+
+
+def test_check_lists_every_mistake_at_once(tmp_path: Path):
+    """Two typos are two lines of one message, each with its place and the nearest right name."""
+    path = tmp_path / "wrong.yaml"
+    path.write_text(YAML.replace("max_epochs", "max_epoch").replace("cooldown: 1h", "cooldown: soon"))
+
+    done = everfit("check", str(path))
+
+    assert done.returncode == 1
+    assert "max_epochs" in done.stderr
+    assert "7d" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "up", "train", "monitor"])
+def test_a_missing_project_file_is_a_sentence(command: str, tmp_path: Path):
+    """No traceback for a path that is not there."""
+    done = everfit(command, str(tmp_path / "none.yaml"))
+
+    assert done.returncode == 1
+    assert "none.yaml" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,44 @@
+"""Schedules: a cron really creates flow runs, and the runner really runs them."""
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import CronSchedule
+
+from flows.deployments import RECONCILE_CRON, deployments
+from tests.flows.harness import Harness, eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+
+
+def test_a_cron_schedule_creates_a_run_that_finishes(live: Harness):
+    """With the locked versions a cron fires: with SQLAlchemy 2.1 Prefect looks healthy and no run ever comes.
+
+    The reconcile deployment is put on every minute, so that the test need not wait for its own five.
+    """
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(f"reconcile/{live.project.name}")
+        client.create_deployment_schedules(deployment.id, [(CronSchedule(cron="* * * * *", timezone="UTC"), True)])
+
+    run = eventually(lambda: _finished(live), 200, what="a scheduled run to finish")
+
+    assert isinstance(run, FlowRun)
+    assert run.auto_scheduled
+    assert run.state is not None
+    assert run.state.is_completed(), run.state.message
+
+
+def test_the_deployments_carry_the_schedules_of_the_project(live: Harness):
+    """Monitor runs by the project's cron, reconcile every five minutes; the others only when asked for."""
+    crons = {d.flow_name: [str(s.schedule.cron) for s in d.schedules or []] for d in deployments(live.project)}
+
+    assert crons["monitor"] == [live.project.monitoring.schedule]
+    assert crons["reconcile"] == [RECONCILE_CRON]
+    assert crons["train"] == crons["release"] == crons["retrain"] == []
+
+
+def _finished(live: Harness) -> FlowRun | None:
+    for run in live.runs("reconcile"):
+        if run.auto_scheduled and run.state is not None and run.state.is_final():
+            return run
+    return None
