@@ -1,0 +1,157 @@
+"""What the routes answer, without HTTP: predict, keep in the ledger, then say so."""
+
+import html
+import time
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from components.data.ledger import LabelBatch, Ledger, PredictionBatch, new_ids
+from components.records import Schema
+from components.serving import openapi
+from components.serving.counters import Counters
+from components.serving.follower import Follower
+from components.serving.predictor import Live, Outputs
+from components.serving.refusals import NO_CHAMPION, Refused
+
+
+class Answering:
+    """One worker's answers: the version that is live now, the ledger, the counters.
+
+    Args:
+        follower: Holds the version that answers.
+        ledger: Where every prediction and label is written before it is answered.
+        counters: What is counted.
+        max_rows: Largest number of rows in one request.
+        max_bytes: Largest body of one request.
+        waits_for_disk: Whether a write to the ledger takes as long as a disk does.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        ledger: Ledger,
+        counters: Counters,
+        *,
+        max_rows: int,
+        max_bytes: int,
+        waits_for_disk: bool = False,
+    ) -> None:
+        self.counters = counters
+        self.max_bytes = max_bytes
+        self.waits_for_disk = waits_for_disk
+        self._follower = follower
+        self._ledger = ledger
+        self._max_rows = max_rows
+        self._encoder = msgspec.json.Encoder()
+
+    def predict(self, body: bytes) -> bytes:
+        """The answer to POST /predict; when it returns, every prediction stands in the ledger.
+
+        Raises:
+            Refused: 400 or 422 if the rows are wrong, 503 if there is no version to ask.
+            LedgerError: If the predictions could not be kept; they must not be answered then.
+        """
+        started = time.perf_counter()
+        received_us = time.time_ns() // 1000
+        predictor = self._live().predictor
+        rows = predictor.rows.read(body, now_us=received_us)
+        outputs = predictor.run(rows.columns)
+        ids = new_ids(len(rows))
+        version = predictor.version
+        self._ledger.record(
+            PredictionBatch(
+                request_id=_request_id(ids),
+                model=version.name,
+                version=version.version,
+                config_sha256=predictor.files.config_sha256,
+                received_at=received_us,
+                latency_ms=(time.perf_counter() - started) * 1000,
+                ids=ids,
+                timestamps=rows.timestamps,
+                entity_ids=rows.entity_ids,
+                inputs=rows.columns,
+                outputs=outputs.columns(),
+            )
+        )
+        self.counters.rows.inc(len(ids))
+        return self._encoder.encode(
+            {
+                "model": version.name,
+                "version": version.version,
+                "predictions": _predictions(ids, outputs, predictor.schema),
+            }
+        )
+
+    def label(self, body: bytes) -> bytes:
+        """The answer to POST /labels; when it returns, every label stands in the ledger.
+
+        Raises:
+            Refused: 400 or 422 if the labels are wrong, 503 if there is no version whose target they could be.
+            LedgerError: If the labels could not be kept.
+        """
+        labels = self._live().predictor.labels.read(body)
+        received_us = time.time_ns() // 1000
+        self._ledger.label(
+            LabelBatch(
+                request_id=_request_id(new_ids(1)), received_at=received_us, ids=labels.ids, labels=list(labels.labels)
+            )
+        )
+        self.counters.labels.inc(len(labels.ids))
+        return self._encoder.encode({"accepted": len(labels.ids)})
+
+    def model(self) -> dict[str, Any]:
+        """What GET /model says: the version that answers, and why a newer one does not."""
+        follower, live = self._follower, self._follower.live
+        facts: dict[str, Any] = {"name": follower.name, "version": None, "sha256": None, "live_since": None}
+        if live is not None:
+            files = live.predictor.files
+            facts |= {"version": files.version.version, "sha256": files.version.sha256, "live_since": live.since}
+            facts |= {"metrics": files.metrics, "config_sha256": files.config_sha256}
+            facts |= {"columns": [asdict(column) for column in files.schema.features]}
+        return facts | {"looked_at": follower.looked_at, "last_error": self.why_not_ready() or follower.last_error}
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document of the version that answers now."""
+        return openapi.document(self._follower.name, self._follower.live, max_rows=self._max_rows)
+
+    def page(self) -> bytes:
+        """The page at /."""
+        return openapi.PAGE.format(title=html.escape(self._follower.name)).encode()
+
+    def script(self) -> bytes:
+        """What starts Swagger UI on the page."""
+        return openapi.SCRIPT.encode()
+
+    def why_not_ready(self) -> str:
+        """Why no request can be answered yet; empty when it can."""
+        if self._follower.live is not None:
+            return ""
+        error = self._follower.last_error
+        return f"no version could be loaded yet: {error}" if error else NO_CHAMPION
+
+    def _live(self) -> Live:
+        live = self._follower.live
+        if live is None:
+            raise Refused(503, self.why_not_ready())
+        return live
+
+
+def _request_id(ids: list[str]) -> str:
+    """The part that the ids of one request share."""
+    return ids[0].rpartition("-")[0]
+
+
+def _predictions(ids: list[str], outputs: Outputs, schema: Schema) -> list[dict[str, Any]]:
+    if outputs.probability is not None:
+        return [
+            {"id": name, "prediction": prediction, "probability": probability}
+            for name, prediction, probability in zip(ids, outputs.prediction, outputs.probability, strict=True)
+        ]
+    if outputs.probabilities is not None:
+        return [
+            {"id": name, "prediction": prediction, "probabilities": dict(zip(schema.classes, chances, strict=True))}
+            for name, prediction, chances in zip(ids, outputs.prediction, outputs.probabilities, strict=True)
+        ]
+    return [{"id": name, "prediction": prediction} for name, prediction in zip(ids, outputs.prediction, strict=True)]

@@ -1,0 +1,143 @@
+"""The routes of the service as one plain ASGI application, mounted in the BentoML service.
+
+Plain, since a framework's routing and request objects cost more than the model: see tests/benchmarks/serving.py.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bentoml._internal.server as bentoml_server
+import msgspec
+from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
+
+from components.errors import LedgerError
+from components.serving.bodies import Gone, read_body
+from components.serving.refusals import Refused
+
+if TYPE_CHECKING:  # BentoML imports this in its own process too, which answers nothing
+    from components.serving.answering import Answering
+
+log = logging.getLogger(__name__)
+
+JSON = b"application/json"
+# Parsing and predicting up to here takes under a millisecond; more goes to a thread, so that others are answered.
+INLINE_BYTES = 64 * 1024
+
+# BentoML ships the files of Swagger UI; the page must work without the internet.
+STATIC = Path(bentoml_server.__file__).parent / "static_content"
+STATIC_FILES = {"swagger-ui.css", "swagger-ui-bundle.js", "favicon-light-32x32.png", "favicon-dark-32x32.png"}
+
+Answer = tuple[int, bytes, bytes]  # status, content type, body
+Handler = Callable[[Scope, Receive], Awaitable[Answer]]
+
+
+class App:
+    """Answers POST /predict and /labels, GET /model, /docs.json, /metrics and the page at /; the rest is a 404.
+
+    It is made when the module is imported, in BentoML's own process too, and opened in each worker.
+    """
+
+    def __init__(self) -> None:
+        self._answering: Answering | None = None
+        self._encoder = msgspec.json.Encoder()
+        self._routes: dict[str, tuple[str, Handler]] = {
+            "/predict": ("POST", self._predict),
+            "/labels": ("POST", self._labels),
+            "/model": ("GET", self._model),
+            "/docs.json": ("GET", self._document),
+            "/metrics": ("GET", self._metrics),
+            "/": ("GET", self._page),
+            "/docs.js": ("GET", self._script),
+        }
+
+    def open(self, answering: "Answering") -> None:
+        """Begin to answer with this."""
+        self._answering = answering
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever it is, with a status and a sentence."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        path = scope["path"]
+        if path.startswith("/static_content/") and path.rpartition("/")[2] in STATIC_FILES:
+            await FileResponse(STATIC / path.rpartition("/")[2])(scope, receive, send)
+            return
+        allow = b""
+        try:
+            status, kind, body = await self._route(scope, receive)
+        except Refused as refused:
+            status, kind, body, allow = refused.status, JSON, self._json(refused.body()), refused.allow.encode()
+        except Gone:
+            return
+        except Exception:
+            log.exception("request failed path=%s", path if path in self._routes else "other")
+            status, kind = 500, JSON
+            body = self._json({"error": "the service made a mistake; its log says which"})
+        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": headers + ([(b"allow", allow)] if allow else []),
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+        route = path if path in self._routes else "other"
+        self._open().counters.answered(route, status, time.perf_counter() - started)
+
+    async def _route(self, scope: Scope, receive: Receive) -> Answer:
+        route = self._routes.get(scope["path"])
+        if route is None:
+            raise Refused(404, f"wanted one of {', '.join(self._routes)}, found no such path; see the page at /")
+        method, handler = route
+        if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):
+            raise Refused(405, f"wanted {method} {scope['path']}, found another method", allow=method)
+        return await handler(scope, receive)
+
+    async def _predict(self, scope: Scope, receive: Receive) -> Answer:
+        return await self._keep(scope, receive, self._open().predict)
+
+    async def _labels(self, scope: Scope, receive: Receive) -> Answer:
+        return await self._keep(scope, receive, self._open().label)
+
+    async def _keep(self, scope: Scope, receive: Receive, answer: Callable[[bytes], bytes]) -> Answer:
+        """Answer a request that writes to the ledger; one that cannot be kept is not answered."""
+        answering = self._open()
+        body = await read_body(scope, receive, max_bytes=answering.max_bytes)
+        try:
+            if len(body) <= INLINE_BYTES and not answering.waits_for_disk:
+                return 200, JSON, answer(body)
+            return 200, JSON, await asyncio.to_thread(answer, body)
+        except LedgerError as err:
+            answering.counters.ledger_failures.inc()
+            log.error("ledger not written path=%s error=%s", scope["path"], err)
+            raise Refused(503, f"the ledger could not be written, so nothing was answered: {err}") from err
+
+    async def _model(self, scope: Scope, receive: Receive) -> Answer:
+        return 200, JSON, self._json(self._open().model())
+
+    async def _document(self, scope: Scope, receive: Receive) -> Answer:
+        return 200, JSON, self._json(self._open().document())
+
+    async def _metrics(self, scope: Scope, receive: Receive) -> Answer:
+        counters = self._open().counters
+        return 200, counters.content_type.encode(), await asyncio.to_thread(counters.page)
+
+    async def _page(self, scope: Scope, receive: Receive) -> Answer:
+        return 200, b"text/html; charset=utf-8", self._open().page()
+
+    async def _script(self, scope: Scope, receive: Receive) -> Answer:
+        return 200, b"text/javascript; charset=utf-8", self._open().script()
+
+    def _open(self) -> "Answering":
+        assert self._answering is not None, "opened when the worker starts"
+        return self._answering
+
+    def _json(self, value: Any) -> bytes:
+        return self._encoder.encode(value)

@@ -1,0 +1,93 @@
+"""Reading the body of a request: the right content type, never more bytes than allowed, never for ever."""
+
+import asyncio
+from typing import Any
+
+from starlette.types import Receive, Scope
+
+from components.serving.refusals import Refused
+
+# A body that arrives in pieces may take this long; one row arrives in one piece and is never timed.
+BODY_SECONDS = 20.0
+
+
+class Gone(Exception):
+    """The application hung up before it had sent its whole request: there is nobody to answer."""
+
+
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
+    """The whole JSON body of a request.
+
+    Args:
+        scope: The ASGI scope of the request.
+        receive: Gives the next piece of the body.
+        max_bytes: Largest body accepted, counted while it arrives: a chunked one says no length beforehand.
+
+    Raises:
+        Refused: 415 if it is not sent as JSON, 413 if it is too big, 408 if it is too slow.
+        Gone: If the application hung up.
+    """
+    headers = dict(scope["headers"])
+    _check_content_type(headers)
+    _check_length(headers.get(b"content-length", b""), max_bytes)
+    message = await receive()
+    body = _piece(message)
+    if not message.get("more_body", False):
+        return _within(body, max_bytes)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read_on(body, receive, max_bytes)
+    except TimeoutError as err:
+        raise Refused(
+            408, f"wanted the whole body within {BODY_SECONDS:.0f} s, found it unfinished; send it again"
+        ) from err
+
+
+async def _read_on(first: bytes, receive: Receive, max_bytes: int) -> bytes:
+    pieces, size, more = [first], len(first), True
+    while more:
+        message = await receive()
+        pieces.append(_piece(message))
+        size += len(pieces[-1])
+        more = message.get("more_body", False)
+        if size > max_bytes:
+            raise _too_big(max_bytes, f"more than {max_bytes} bytes")
+    return b"".join(pieces)
+
+
+def _piece(message: Any) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise Gone
+    piece: bytes = message.get("body", b"")
+    return piece
+
+
+def _within(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise _too_big(max_bytes, f"{len(body)} bytes")
+    return body
+
+
+def _check_content_type(headers: dict[bytes, bytes]) -> None:
+    sent = headers.get(b"content-type", b"").decode("latin-1")
+    kind = sent.partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(
+            415, f"wanted content-type application/json, found {sent or 'none'}; set the header and send JSON"
+        )
+    coding = headers.get(b"content-encoding", b"identity").decode("latin-1")
+    if coding.lower() != "identity":
+        raise Refused(415, f"wanted a body without content-encoding, found {coding}; send it uncompressed")
+
+
+def _check_length(length: bytes, max_bytes: int) -> None:
+    if length.isdigit() and int(length) > max_bytes:
+        raise _too_big(max_bytes, f"{int(length)} bytes")
+
+
+def _too_big(max_bytes: int, found: str) -> Refused:
+    return Refused(
+        413,
+        f"wanted at most {max_bytes / 1e6:g} MB in a request, found {found}; "
+        "send fewer rows at a time, or raise serving.max_body_mb in the project file",
+    )

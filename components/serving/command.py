@@ -1,0 +1,59 @@
+"""How the service is started: one command and its environment, the same for the supervisor, a test and a container."""
+
+import json
+import sys
+from pathlib import Path
+
+import components
+from components.settings.environment import Environment
+
+SERVICE = "components.serving.service:EverfitService"
+# A request in flight gets this long when the service is asked to stop.
+GRACEFUL_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75
+
+
+def serve_command(environment: Environment, project_file: Path, workers: int) -> tuple[list[str], dict[str, str]]:
+    """The command that serves a project, and what must be added to its environment.
+
+    Args:
+        environment: Where things run.
+        project_file: The project file.
+        workers: Processes that answer requests.
+
+    Returns:
+        The command, which works in any folder, and the variables to set beside those that are there.
+    """
+    command = [
+        *(sys.executable, "-m", "bentoml", "serve", SERVICE),
+        *("--working-dir", str(Path(components.__file__).resolve().parents[1])),
+        *("--host", environment.host, "--port", str(environment.service_port)),
+        *("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)),
+        *("--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)),
+    ]
+    return command, _variables(environment, project_file, workers)
+
+
+def _variables(environment: Environment, project_file: Path, workers: int) -> dict[str, str]:
+    """Variables of the service: absolute, since it runs in another folder."""
+    return {
+        **_everfit(environment, project_file),
+        "BENTOML_DO_NOT_TRACK": "True",
+        # BentoML keeps its counters and its store here, and empties the counters of whoever shares it.
+        "BENTOML_HOME": str(environment.folder / "bentoml" / str(environment.service_port)),
+        # `bentoml serve --api-workers` is ignored by services of this style.
+        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"EverfitService": {"workers": workers}}}),
+        # The follower looks again soon anyway; a registry that hangs must not hold it for minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+
+
+def _everfit(environment: Environment, project_file: Path) -> dict[str, str]:
+    named = {f"EVERFIT_{name.upper()}": value for name, value in environment.model_dump().items() if value is not None}
+    named |= {"EVERFIT_HOME": environment.folder, "EVERFIT_TRACKING_URI": environment.tracking}
+    named |= {"EVERFIT_PROJECT_FILE": project_file.absolute()}
+    return {name: str(value) for name, value in named.items()}

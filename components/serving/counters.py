@@ -1,0 +1,69 @@
+"""What the service counts of itself, for Prometheus; summed over all workers of one service."""
+
+import os
+from http import HTTPStatus
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+# BentoML gives its workers one folder to write their counts to; without it (one process, a test) they stay in memory.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class Counters:
+    """The counters of one worker, kept in files of the service's folder, and the page that shows those of all."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "everfit_requests", "Requests answered, by route and status.", ["route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "everfit_request_seconds", "Seconds from request to answer.", ["route"], registry=registry, buckets=SECONDS
+        )
+        self.rows = Counter("everfit_rows", "Rows predicted and kept in the ledger.", registry=registry)
+        self.labels = Counter("everfit_labels", "Labels kept in the ledger.", registry=registry)
+        self.ledger_failures = Counter(
+            "everfit_ledger_failures", "Requests refused because the ledger could not be written.", registry=registry
+        )
+        self.swaps = Counter("everfit_swaps", "Versions that took over.", registry=registry)
+        self.follow_failures = Counter(
+            "everfit_follow_failures", "Looks at the registry, or versions, that failed.", registry=registry
+        )
+        self.version = Gauge(
+            "everfit_model_version", "Version that answers.", registry=registry, multiprocess_mode="liveall"
+        )
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count one answered request.
+
+        Args:
+            route: One of the service's routes, or `other`: never what a caller made up.
+            status: HTTP status.
+            seconds: From request to answer.
+        """
+        self._requests.labels(route, str(int(HTTPStatus(status)))).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def page(self) -> bytes:
+        """What Prometheus scrapes: the sum over all workers, the version of each that is alive."""
+        folder = os.environ.get(FOLDER_VARIABLE)
+        if not folder:
+            return generate_latest(self._registry)
+        _forget_dead_workers(Path(folder))
+        everything = CollectorRegistry()
+        MultiProcessCollector(everything, folder)
+        return generate_latest(everything)
+
+
+def _forget_dead_workers(folder: Path) -> None:
+    """Drop the live gauges of workers that were killed; their counters stay, since counters never go down."""
+    for file in folder.glob("gauge_liveall_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            mark_process_dead(int(pid), str(folder))

@@ -1,0 +1,44 @@
+"""A request that is refused: the status, one sentence, and every problem that was found."""
+
+from dataclasses import asdict, dataclass
+
+from components.errors import EverfitError
+
+NO_CHAMPION = "no version has the alias champion yet; run everfit train"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with one value of one row.
+
+    Attributes:
+        row: Position of the row in the request, counted from 0.
+        column: Name of the column.
+        wanted: What would have been right.
+        found: What was sent, shortened.
+    """
+
+    row: int
+    column: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, column '{self.column}': wanted {self.wanted}, found {self.found}"
+
+
+class Refused(EverfitError, ValueError):
+    """A request that is answered with a status from 400 to 503 and a sentence."""
+
+    def __init__(self, status: int, error: str, problems: tuple[Problem, ...] = (), allow: str = "") -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.problems = problems
+        self.allow = allow
+
+    def body(self) -> dict[str, object]:
+        """What the application gets: `error`, and `problems` if rows are wrong."""
+        if not self.problems:
+            return {"error": self.error}
+        return {"error": self.error, "problems": [asdict(problem) for problem in self.problems]}

@@ -1,0 +1,75 @@
+"""What one worker process holds: the ledger, the follower, the answers; opened when it starts, closed when it ends."""
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+from components.data.ledger import Ledger
+from components.registry.tracking import connect
+from components.serving.answering import Answering
+from components.serving.counters import Counters
+from components.serving.follower import Follower
+from components.settings.environment import Environment
+from components.settings.reading import load_project
+
+log = logging.getLogger(__name__)
+
+# A restarted worker loads its version before its first request; with the registry hanging it starts without.
+FIRST_LOOK_SECONDS = 30.0
+ORPHAN_SECONDS = 0.5
+
+
+class Worker:
+    """One process that answers requests.
+
+    Args:
+        project_file: The project file. The user's own source class is never imported here.
+        environment: Where things run.
+    """
+
+    def __init__(self, project_file: Path, environment: Environment) -> None:
+        project = load_project(project_file)
+        serving = project.serving
+        connect(environment)
+        counters = Counters()
+        self._ledger = Ledger(environment.ledger(project.name), durability=serving.durability)
+        self._follower = Follower(
+            project.name,
+            cache=environment.cache(),
+            max_rows=serving.max_rows,
+            poll_seconds=serving.poll_seconds,
+            counters=counters,
+        )
+        self.answering = Answering(
+            self._follower,
+            self._ledger,
+            counters,
+            max_rows=serving.max_rows,
+            max_bytes=int(serving.max_body_mb * 1e6),
+            waits_for_disk=serving.durability == "disk",
+        )
+
+    def start(self) -> None:
+        """Take the champion, then follow the alias; returns after the first look."""
+        threading.Thread(target=_leave_with, args=(os.getppid(),), name="everfit-orphan", daemon=True).start()
+        self._follower.start(wait_seconds=FIRST_LOOK_SECONDS)
+
+    def close(self) -> None:
+        """Look no more, and let go of the ledger."""
+        self._follower.stop()
+        self._ledger.close()
+
+
+def _leave_with(parent: int) -> None:
+    """End when the process that started this one is gone.
+
+    BentoML's workers outlive a killed parent and keep the port: a restarted service would share it with a worker that
+    nobody watches.
+    """
+    ended = threading.Event()
+    while os.getppid() == parent:
+        ended.wait(ORPHAN_SECONDS)
+    log.warning("parent gone pid=%d; this worker ends", parent)
+    os.kill(os.getpid(), signal.SIGTERM)
