@@ -171,7 +171,7 @@ def test_settings_need_pydantic_and_yaml_only():
 
 def test_the_service_starts_without_what_only_training_needs():
     """The image that answers requests holds no torch, no Lightning, no Prefect and no Evidently."""
-    loaded = imported_by("import components.serving.service")
+    loaded = imported_by("import components.serving.service, components.serving.worker")
 
     assert not loaded & {"torch", "lightning", "prefect", "evidently", "matplotlib", "onnxscript"}
 

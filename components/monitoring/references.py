@@ -1,0 +1,52 @@
+"""What the version that answered would say to its own training rows: the yardstick for a drift of its predictions."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import polars as pl
+
+from components.data.feeds import feeds
+from components.errors import ModelRefused
+from components.records import ModelFiles
+
+Array = npt.NDArray[Any]
+
+
+def reference_answers(files: ModelFiles, reference: pl.DataFrame) -> Array:
+    """The version's answers to its reference rows, in the form that `answers_of` gives to those of a window.
+
+    Raises:
+        ModelRefused: If the graph cannot be run on them.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    output = "probability" if files.schema.target_kind == "binary" else "prediction"
+    try:
+        session = onnxruntime.InferenceSession(str(files.graph), options, providers=["CPUExecutionProvider"])
+        found = session.run([output], feeds(reference, files.schema))[0]
+    except Exception as err:  # onnxruntime raises a class of its own for each kind of failure
+        raise ModelRefused(
+            f"{files.graph} must answer the {reference.height:,} rows of {files.reference}, but failed: {err}; "
+            "fetch the version anew, or export it again"
+        ) from err
+    return _as_column(np.asarray(found), files)
+
+
+def answers_of(window: pl.DataFrame, files: ModelFiles) -> Array:
+    """One column that stands for the predictions of a window, shape (rows,).
+
+    Returns:
+        Probabilities of class 1 for a binary target, names of classes for a multiclass one, values for a regression.
+    """
+    name = "probability" if files.schema.target_kind == "binary" else "prediction"
+    column = window[name].cast(pl.Float64)
+    return _as_column(column.fill_null(np.nan).to_numpy(), files)
+
+
+def _as_column(found: Array, files: ModelFiles) -> Array:
+    if files.schema.target_kind != "multiclass":
+        return found.astype(np.float64)
+    names = dict(enumerate(files.schema.classes))
+    return np.array([names.get(int(code), "") if np.isfinite(code) else "" for code in found], dtype=object)

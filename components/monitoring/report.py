@@ -1,0 +1,232 @@
+"""What Evidently is asked about a window, and the page it draws: drift of each column, quality, and what is missing.
+
+The sizes are distances and no p-values: with thousands of rows every real change is significant, and few matter.
+What Evidently cannot stand was sorted out before (`guards`); what follows is decided after (`deciding`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from evidently import (
+    BinaryClassification,
+    DataDefinition,
+    Dataset,
+    MulticlassClassification,
+    Regression,
+    Report,
+    Run,
+)
+from evidently.core.metric_types import SingleValue, SingleValueCalculation, SingleValueMetric
+from evidently.legacy.renderers.html_widgets import CounterData, counter, table_data
+from evidently.metrics import ValueDrift
+from evidently.presets import ClassificationPreset, RegressionPreset
+
+from components.monitoring.guards import Missing, fold
+from components.records import TargetKind, Window
+
+Array = npt.NDArray[Any]
+
+# The column that stands for the model's answers beside the inputs.
+PREDICTION = "prediction"
+# Average way a value has to move, in standard deviations of the reference: 0.1 is the whole column moved by a tenth of
+# one. Unlike PSI it needs no bins, of which an empty one counts for much: a PSI of 8 and one of 3 say the same.
+NUMBER_METHOD = "wasserstein"
+# Distance between 0 and 0.83 (the root of ln 2); of two categories 50:50 that become 64:36, it is 0.1.
+CATEGORY_METHOD = "jensenshannon"
+# By chance alone k values of n rows against m rows are about sqrt((k - 1) / 8 * (1 / n + 1 / m)) apart: with 30 values
+# that is 0.04 for 5,000 against 5,000 rows and 0.07 for 1,000, with 300 values it would be 0.12.
+CATEGORIES = 30
+
+
+class Measured(SingleValueMetric):
+    """A number that was measured on all rows of the window, kept in the run for the dashboard.
+
+    The number travels in the data's metadata and not in this class: Evidently draws one line for each set of fields.
+    """
+
+    name: str
+
+
+class MeasuredCalculation(SingleValueCalculation[Measured]):
+    """Takes the number out of the data's metadata."""
+
+    def calculate(self, context: Any, current_data: Dataset, reference_data: Dataset | None) -> SingleValue:
+        """The number of that name."""
+        return self.result(float(current_data.metadata["numbers"][self.metric.name]))
+
+    def display_name(self) -> str:
+        """The name, as the dashboard shows it."""
+        return str(self.metric.name).replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far one column moved.
+
+    Attributes:
+        column: Its name.
+        method: Evidently's name of the distance.
+        size: The distance, 0 or more; 0 is no change.
+        threshold: From which size on it counts as drifted.
+        widgets: What Evidently draws of it.
+    """
+
+    column: str
+    method: str
+    size: float
+    threshold: float
+    widgets: tuple[Any, ...] = ()
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether it moved by as much as the threshold, or more."""
+        return self.size >= self.threshold
+
+
+def measure_drift(
+    window: dict[str, Array], reference: dict[str, Array], *, threshold: float, thresholds: dict[str, float]
+) -> tuple[Run, list[Shift]]:
+    """Evidently's run over the columns, and how far each moved.
+
+    Args:
+        window: Columns of shape (rows,), none of them empty: float64 with NaN, or text with "" where missing.
+        reference: The same columns, of shape (reference rows,).
+        threshold: Effect size from which a column counts as drifted.
+        thresholds: Other effect sizes for some columns.
+    """
+    now, then, categories = _frames(window, reference)
+    definition = DataDefinition(
+        numerical_columns=[name for name in window if name not in categories], categorical_columns=categories
+    )
+    asked = {
+        name: ValueDrift(
+            column=name,
+            method=CATEGORY_METHOD if name in categories else NUMBER_METHOD,
+            threshold=thresholds.get(name, threshold),
+        )
+        for name in window
+    }
+    run = Report(list(asked.values())).run(
+        Dataset.from_pandas(now, data_definition=definition), Dataset.from_pandas(then, data_definition=definition)
+    )
+    return run, [_shift(run, metric) for metric in asked.values()]
+
+
+def measure_quality(labelled: pd.DataFrame, kind: TargetKind) -> Run:
+    """Evidently's run over rows with `label`, `prediction` and, for a binary target, `probability`.
+
+    There is no reference in it: the only rows with labels that a version carries are those it learned from, and
+    to be worse than on those is no news.
+    """
+    if kind == "regression":
+        definition = DataDefinition(regression=[Regression(target="label", prediction=PREDICTION)])
+        preset = RegressionPreset()
+    elif kind == "binary":
+        task = BinaryClassification(target="label", prediction_labels=PREDICTION, prediction_probas="probability")
+        definition, preset = DataDefinition(classification=[task]), ClassificationPreset()
+    else:
+        task = MulticlassClassification(target="label", prediction_labels=PREDICTION)
+        definition, preset = DataDefinition(classification=[task]), ClassificationPreset()
+    return Report([preset]).run(Dataset.from_pandas(labelled, data_definition=definition), None)
+
+
+def assemble(
+    window: Window,
+    numbers: dict[str, float],
+    shifts: Sequence[Shift],
+    missing: dict[str, Missing],
+    *,
+    broken: Sequence[str],
+    runs: Sequence[Run],
+    labels: dict[str, str],
+) -> Run:
+    """One run out of several, dated at the window's end: numbers first, then tables, then what each run drew.
+
+    Args:
+        window: The stretch of event time.
+        numbers: What was measured on all rows, by name: what the dashboard draws.
+        shifts: How far each column moved; drawn with the drifted first.
+        missing: Shares of missing values by column.
+        broken: Columns that are broken rather than moved.
+        runs: Runs of `measure_drift` and `measure_quality`.
+        labels: The numbers as they are shown on top of the page, by label.
+    """
+    told = {"numbers": {name: str(value) for name, value in numbers.items()}}
+    empty = Dataset.from_pandas(pd.DataFrame({"row": [0]}), data_definition=DataDefinition(), metadata=told)
+    # Without a zone, as Evidently dates its own runs: its dashboard compares the two and fails on a mixture.
+    end = window.end.astimezone(UTC).replace(tzinfo=None)
+    kept = Report([Measured(name=name) for name in numbers]).run(empty, None, timestamp=end, name=str(window))
+    models = [run.to_snapshot_model() for run in (kept, *runs)]
+    drawn = {widget.id for shift in shifts for widget in shift.widgets}
+    quality = [widget for model in models[1:] for widget in model.widgets if widget.id not in drawn]
+    ordered = sorted(shifts, key=lambda shift: (shift.column != PREDICTION, -shift.size / shift.threshold))
+    top = [counter(title=f"Window {window}", counters=[CounterData(label, text) for label, text in labels.items()])]
+    tables = [_shift_table(ordered)] if ordered else []
+    return Run.load_model(
+        models[0].copy(
+            update={
+                "metric_results": {key: value for model in models for key, value in model.metric_results.items()},
+                "top_level_metrics": [key for model in models for key in model.top_level_metrics],
+                "widgets": [
+                    *top,
+                    *tables,
+                    _missing_table(missing, broken),
+                    *quality,
+                    *(w for s in ordered for w in s.widgets),
+                ],
+            }
+        )
+    )
+
+
+def _frames(window: dict[str, Array], reference: dict[str, Array]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Both sides as Evidently takes them, and the names of the category columns."""
+    now, then, categories = {}, {}, []
+    for name, values in window.items():
+        now[name], then[name] = values, reference[name]
+        if values.dtype.kind != "f":
+            now[name], then[name] = fold(values, reference[name], keep=CATEGORIES)
+            categories.append(name)
+    return pd.DataFrame(now), pd.DataFrame(then), categories
+
+
+def _shift(run: Run, metric: ValueDrift) -> Shift:
+    result = run.metric_results[metric.metric_id]
+    size = float(result.value)
+    return Shift(
+        column=metric.column,
+        method=metric.method,
+        size=size if np.isfinite(size) else 0.0,
+        threshold=metric.threshold,
+        widgets=tuple(result.get_widgets()),
+    )
+
+
+def _shift_table(shifts: Sequence[Shift]) -> Any:
+    rows = [
+        [s.column, "drifted" if s.has_drifted else "same", f"{s.size:.3f}", f"{s.threshold:g}", s.method]
+        for s in shifts
+    ]
+    names = ["column", "", "effect size", "threshold", "method"]
+    return table_data(title="How far each column moved from the training rows", column_names=names, data=rows)
+
+
+def _missing_table(missing: dict[str, Missing], broken: Sequence[str]) -> Any:
+    ordered = sorted(missing.items(), key=lambda item: -item[1].jump)
+    rows = [
+        [
+            name,
+            "broken" if name in broken else "",
+            f"{m.reference:.1%}",
+            f"{m.window:.1%}",
+            f"{100 * m.jump:+.1f} points",
+        ]
+        for name, m in ordered
+    ]
+    names = ["column", "", "training", "this window", "change"]
+    return table_data(title="Missing values", column_names=names, data=rows)
