@@ -1,10 +1,14 @@
 """The process that serves a project's deployments: it starts a process for each flow run, scheduled or asked for."""
 
+import asyncio
 import logging
+import sys
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from prefect import serve
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -14,11 +18,17 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import TerminationSignal
+from prefect.runner import Runner
 from prefect.states import Crashed
+from prefect.types._datetime import now
 
+from components.settings.environment import Environment
 from components.settings.project import Project
 from components.settings.reading import load_project
 from flows.deployments import HEARTBEAT_SECONDS, automations, deployments, put_automations
+from flows.stack import warm
 from flows.tasks.reconciling import GRACE, settle_decisions
 
 log = logging.getLogger(__name__)
@@ -30,6 +40,9 @@ UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 def run(project_file: Path) -> None:
     """Serve the project's deployments until it is stopped."""
+    if Environment().warm_runs:
+        # Before anything starts a thread. Prefect's runner starts each run with the program that stands here.
+        sys.executable = str(warm.start())
     project = load_project(project_file)
     served = deployments(project)
     ids = {deployment.flow_name: _as_uuid(deployment.apply()) for deployment in served}
@@ -38,14 +51,31 @@ def run(project_file: Path) -> None:
         crash_left_behind(client, list(ids.values()))
     mend(project)
     log.info("deployments served project=%s deployments=%s", project.name, ",".join(sorted(str(name) for name in ids)))
-    serve(
-        *served,
-        pause_on_shutdown=False,
-        print_starting_message=False,
-        limit=RUNS_AT_ONCE,
-        query_seconds=1,
-        heartbeat_seconds=HEARTBEAT_SECONDS,
-    )
+    _serve(served)
+
+
+def _serve(served: list[RunnerDeployment]) -> None:
+    """Start a process for each run that is due, until SIGTERM or SIGINT; as `prefect.serve` does."""
+    runner = _Runner(pause_on_shutdown=False, limit=RUNS_AT_ONCE, query_seconds=1, heartbeat_seconds=HEARTBEAT_SECONDS)
+    for deployment in served:
+        runner.add_deployment(deployment)
+    with suppress(KeyboardInterrupt, TerminationSignal):
+        asyncio.run(runner.start())
+
+
+class _Runner(Runner):
+    """Prefect's runner, whose health endpoint fails with a traceback until it has polled for the first time."""
+
+    @Runner.last_polled.getter
+    def last_polled(self) -> datetime | None:
+        """When it last asked for runs that are due; its start, before the first time."""
+        polled: datetime | None = Runner.last_polled.fget(self)
+        return polled or self.started
+
+    def __init__(self, **settings: Any) -> None:
+        """Note the start, then as Prefect does."""
+        self.started = now("UTC")
+        super().__init__(**settings)
 
 
 def crash_left_behind(client: SyncPrefectClient, deployment_ids: list[UUID]) -> int:

@@ -70,7 +70,7 @@ def open_page(address: str | Path, *, width: int = 1280, height: int = 900, seco
 def _collect_errors(view: View) -> None:
     def note(message: ConsoleMessage) -> None:
         if message.type == "error":
-            view.errors.append(message.text)
+            view.errors.append(f"{message.text} ({message.location['url']})")
 
     view.page.on("console", note)
     view.page.on("pageerror", lambda error: view.errors.append(str(error)))

@@ -55,6 +55,7 @@ def ensure_project(workspace: Path, project: Project) -> None:
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     evidently = Workspace.create(str(workspace))
     panels = _panels(project)
+    days = project.monitoring.window.total_seconds() / 86_400
     tab = DashboardTabModel(title="Fitness", panels=[panel.id for panel in panels])
     evidently.save_dashboard(project_id(project.name), DashboardModel(tabs=[tab], panels=panels))
     # The project last: who finds it finds its dashboard too.
@@ -62,7 +63,7 @@ def ensure_project(workspace: Path, project: Project) -> None:
         ProjectModel(
             id=project_id(project.name),
             name=project.name,
-            description=f"Every window of {project.monitoring.window} against the training rows of the live version",
+            description=f"Every window of {days:g} days against the training rows of the live version",
         )
     )
     log.info("dashboard made project=%s workspace=%s", project.name, workspace)

@@ -18,8 +18,10 @@ OUTCOMES = {
 
 
 def run_name(lineage: Lineage, split: Split) -> str:
-    """Name of the training run: `train-2013-04-01-drift`."""
+    """Name of the training run: `train-2013-04-01-first`, or `retrain-2013-05-29` when a decision asked for it."""
     until = lineage.until or split.table.last
+    if lineage.decision_id:
+        return f"retrain-{day(until)}"
     words = re.findall(r"[a-z0-9]+", lineage.reason.lower())[:5]
     return f"train-{day(until)}-{'-'.join(words) or 'manual'}"
 

@@ -78,6 +78,7 @@ def _not_live(service: str, version: ModelVersion, seen: dict[str, object], seco
     found = f"version {seen['version']}" if seen.get("version") else "no version"
     why = f" ({seen['last_error']})" if seen.get("last_error") else ""
     return (
-        f"wanted {version.name} version {version.version} live at {service} within {seconds:.0f} s, found {found}{why}; "
+        f"wanted {version.name} version {version.version} live at {service} within {seconds:.0f} s, "
+        f"found {found}{why}; "
         "look into the service's log and at GET /model"
     )

@@ -41,7 +41,8 @@ def write_page(
         months=tuple(LoopMonth(month.name, month.rows, month.loop, month.static) for month in found.months),
         versions=_versions(found, made),
         events=_events(found),
-        totals=found.summary,
+        # What is a list has a chart or a table of its own.
+        totals={name: value for name, value in found.summary.items() if not isinstance(value, (list, dict))},
         addresses={TITLES[s.name]: s.address for s in (stack.servers if stack else ()) if s.name != "runner"},
         metric=project.evaluation.metric,
         drift_limit=project.monitoring.trigger.drift_share,

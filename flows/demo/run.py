@@ -39,6 +39,7 @@ LABEL_DELAY = timedelta(days=3)
 # pace the simulated clock moves by less than two days while a challenger is trained.
 TRICKLE_SECONDS = 1.0
 PATIENCE_SECONDS = 600
+POLL_SECONDS = 0.25
 
 
 def run_demo(output: Path, *, keep: bool) -> Path:
@@ -149,7 +150,7 @@ class _Demo:
         while not calls.is_over(run):
             if time.monotonic() > end:
                 raise ServerError(f"wanted a flow run to end within {PATIENCE_SECONDS} s; see logs/runner.log")
-            time.sleep(0.5)
+            time.sleep(POLL_SECONDS)
 
 
 class _Trickle:
@@ -163,13 +164,15 @@ class _Trickle:
     def until(self, is_over: Callable[[], bool]) -> None:
         """Send a batch now and then until that is so."""
         end = time.monotonic() + PATIENCE_SECONDS
+        next_batch = time.monotonic()
         while not is_over():
             if time.monotonic() > end:
                 raise ServerError(f"waited {PATIENCE_SECONDS} s for a flow run to end; see logs/runner.log")
-            if self.pending:
+            if self.pending and time.monotonic() >= next_batch:
                 self._progress.sent(self._application.send(self.pending[0]))
                 self.pending = self.pending[1:]
-            time.sleep(TRICKLE_SECONDS)
+                next_batch += TRICKLE_SECONDS
+            time.sleep(POLL_SECONDS)
 
 
 def windows(begin: datetime, last: datetime, length: timedelta) -> Iterator[Window]:

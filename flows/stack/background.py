@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from prefect.context import refresh_global_settings_context
+
 from components.errors import ServerError
 from components.settings.environment import Environment
 from flows.stack import state
+from flows.stack.servers import QUIET
 
 
 def start_stack(environment: Environment, project_file: Path, say: Callable[[str], None]) -> state.Stack:
@@ -42,12 +45,18 @@ def start_stack(environment: Environment, project_file: Path, say: Callable[[str
         said = len(lines)
         stack = state.read(environment)
         if stack is not None and stack.ready:
-            # By force: a home folder or an address given by hand belongs to another stack.
-            os.environ.update(stack.addresses)
+            _use(stack)
             return stack
         if process.poll() is not None:
             raise ServerError("the servers could not be started: " + "\n".join(lines).removeprefix("everfit: "))
         time.sleep(0.2)
+
+
+def _use(stack: state.Stack) -> None:
+    """Let this process's own clients talk to the stack, whatever addresses it had before."""
+    os.environ.update(QUIET | stack.addresses)
+    # Prefect reads its settings when it is imported, and would start a server of its own on this stack's database.
+    refresh_global_settings_context()
 
 
 def as_variables(environment: Environment) -> dict[str, str]:

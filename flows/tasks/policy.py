@@ -1,8 +1,8 @@
 """The one table of timeouts and retries.
 
-Only a `PassingFault` is retried: a network that dropped, a server that restarts. Anything else would fail again. No task
-result is kept: what passes between tasks are small records, and what is worth keeping stands in a table, a file or the
-registry.
+Only a `PassingFault` is retried: a network that dropped, a server that restarts; anything else would fail again. No
+task result is kept: what passes between tasks are small records, and what is worth keeping stands in a table, a file or
+the registry.
 """
 
 from collections.abc import Callable

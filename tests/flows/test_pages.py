@@ -49,8 +49,9 @@ def test_the_mlflow_run_tells_the_story(live: Harness):
     with open_page(f"{base}/#/models/{NAME}/versions/{champion.version}") as view:
         view.page.get_by_text("roc_auc").first.wait_for()
 
+        # MLflow's own page asks who the user is, which a server without accounts does not know.
         assert NAME in view.text
-        assert view.errors == []
+        assert [error for error in view.errors if "users/current" not in error] == []
 
 
 def test_the_evidently_dashboard_draws_the_windows(watched: Harness):
