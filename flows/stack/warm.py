@@ -10,7 +10,9 @@ the nursery does not answer, the client becomes the real Python: slower, and not
 import atexit
 import contextlib
 import ctypes
+import importlib
 import json
+import logging
 import os
 import random
 import runpy
@@ -25,6 +27,8 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 CLIENT = Path(__file__).with_name("warm_client.py")
+# What only some runs need, and later than at their start: the training process, and what an export to ONNX drags in.
+PRELOADED = ("components.training.worker", "onnxscript", "onnx.reference", "torch._export", "torch.onnx.ops")
 # What a request may be at most: an environment of some hundred variables.
 REQUEST_BYTES = 4 << 20
 
@@ -41,7 +45,7 @@ def start() -> Path:
     listener.listen()
     if os.fork() == 0:
         _end_with_parent()
-        Nursery(listener).run()
+        Nursery(listener, folder / "python").run()
         os._exit(0)
     listener.close()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -64,8 +68,11 @@ class _Run:
 class Nursery:
     """Forks a child for each client that asks, and tells the client how it ended."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, program: Path) -> None:
+        for module in PRELOADED:
+            importlib.import_module(module)
         self._listener = listener
+        self._program = program
         self._runs: dict[int, _Run] = {}
         self._ended, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
@@ -143,6 +150,7 @@ class Nursery:
                 os.dup2(descriptor, target)
                 os.close(descriptor)
             _end_with_parent()
+            sys.executable = str(self._program)  # what a run starts in its turn, such as the training, is warm too
             status = _run(request)
         finally:
             sys.stdout.flush()
@@ -153,6 +161,7 @@ class Nursery:
 def _run(request: dict[str, object]) -> int:
     """Run the module as `python -m` would; its exit code."""
     from prefect.context import refresh_global_settings_context
+    from prefect.logging.configuration import setup_logging
 
     environment, arguments = request["environment"], request["arguments"]
     assert isinstance(environment, dict)
@@ -162,7 +171,10 @@ def _run(request: dict[str, object]) -> int:
     os.chdir(str(request["folder"]))
     random.seed()  # else every run would draw what its siblings draw
     refresh_global_settings_context()
+    logging.getLogger().handlers.clear()  # the runner's own; a run logs as Prefect does
+    setup_logging()
     sys.argv = arguments[1:]
+    sys.modules.pop(arguments[1], None)  # imported already, but not yet run as the main module
     try:
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     except SystemExit as ended:
