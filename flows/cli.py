@@ -42,11 +42,9 @@ def main() -> None:
 
 @app.callback()
 def _configure(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more in the log.")] = False) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("components").setLevel(logging.DEBUG if verbose else logging.INFO)
-    logging.getLogger("flows").setLevel(logging.DEBUG if verbose else logging.INFO)
+    # No handler of our own: where flows run, Prefect sets the log up, and a second handler would say everything twice.
+    for room in ("components", "flows"):
+        logging.getLogger(room).setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 @app.command()

@@ -57,20 +57,21 @@ def run_demo(output: Path, *, keep: bool) -> Path:
         raise ServerError(
             f"wanted {PROJECT_FILE}, found nothing there; the demo runs from a checkout of the repository"
         )
+    begun = time.time()
     screen = Screen()
     project = load_project(PROJECT_FILE)
     environment = _fresh_home(output)
     with _stack(environment, screen, keep=keep):
-        return _Demo(project, environment, screen, output).run()
+        return _Demo(project, environment, screen, output, begun).run()
 
 
 class _Demo:
-    def __init__(self, project: Project, environment: Environment, screen: Screen, output: Path) -> None:
+    def __init__(self, project: Project, environment: Environment, screen: Screen, output: Path, begun: float) -> None:
         self._project = project
         self._environment = environment
         self._screen = screen
         self._output = output
-        self._begun = time.time()
+        self._begun = begun
         self._windows: list[Window] = []
         self._entries: list[DecisionEntry] = []
         self._window_ended: dict[str, float] = {}

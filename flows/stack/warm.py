@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import importlib
 import json
-import logging
 import os
 import random
 import runpy
@@ -161,7 +160,6 @@ class Nursery:
 def _run(request: dict[str, object]) -> int:
     """Run the module as `python -m` would; its exit code."""
     from prefect.context import refresh_global_settings_context
-    from prefect.logging.configuration import setup_logging
 
     environment, arguments = request["environment"], request["arguments"]
     assert isinstance(environment, dict)
@@ -171,8 +169,6 @@ def _run(request: dict[str, object]) -> int:
     os.chdir(str(request["folder"]))
     random.seed()  # else every run would draw what its siblings draw
     refresh_global_settings_context()
-    logging.getLogger().handlers.clear()  # the runner's own; a run logs as Prefect does
-    setup_logging()
     sys.argv = arguments[1:]
     sys.modules.pop(arguments[1], None)  # imported already, but not yet run as the main module
     try:
