@@ -20,7 +20,7 @@ READY := .venv/everfit-ready
 define FIND_LINKS
 found="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(PYTHON) -m pip config get global.find-links 2>/dev/null || true)}}"
 if [ -n "$$found" ]; then export UV_FIND_LINKS="$$(echo $$found | tr ' ' ',')"; fi
-export UV_PYTHON_DOWNLOADS=never
+export UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true
 endef
 
 help:  ## List the verbs
