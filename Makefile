@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 # For example: make test PYTEST_ARGS="tests/components -x"
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?=
 # For example: make demo DEMO_ARGS="--keep"
 DEMO_ARGS ?=
 
@@ -30,7 +30,10 @@ demo: $(READY)  ## Set up, start the servers and replay a year of flights
 	@$(BIN)/everfit demo $(DEMO_ARGS)
 
 test: $(READY)  ## Set up and run the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@if [ -n '$(PYTEST_ARGS)' ]; then exec $(BIN)/python -m pytest $(PYTEST_ARGS); fi
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not stack and not demo"
+	# One stack of real servers for all of these, so one process.
+	$(BIN)/python -m pytest -m stack
 
 format: $(READY)  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format

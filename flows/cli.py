@@ -105,7 +105,7 @@ def check(project: ProjectFile) -> None:
 @app.command()
 def train(project: ProjectFile, until: Until = None) -> None:
     """Train a model on the project's source; it becomes the champion if it is better."""
-    _join()
+    _join(project)
     from flows.train import train as flow
 
     version = flow(project.resolve(), until=_utc(until))
@@ -115,7 +115,7 @@ def train(project: ProjectFile, until: Until = None) -> None:
 @app.command()
 def release(project: ProjectFile) -> None:
     """Wait until the endpoint answers with the champion, and record since when."""
-    _join()
+    _join(project)
     from flows.release import release as flow
 
     version = flow(project.resolve())
@@ -125,7 +125,7 @@ def release(project: ProjectFile) -> None:
 @app.command()
 def monitor(project: ProjectFile, until: Until = None) -> None:
     """Measure the newest window of live traffic and decide what follows."""
-    _join()
+    _join(project)
     from flows.monitor import monitor as flow
 
     decision = flow(project.resolve(), until=_utc(until))
@@ -135,7 +135,7 @@ def monitor(project: ProjectFile, until: Until = None) -> None:
 @app.command()
 def retrain(project: ProjectFile, until: Until = None) -> None:
     """Train a challenger on all rows so far, the labelled live ones among them."""
-    _join()
+    _join(project)
     from flows.retrain import retrain as flow
 
     flow(project.resolve(), until=_utc(until))
@@ -144,7 +144,7 @@ def retrain(project: ProjectFile, until: Until = None) -> None:
 @app.command()
 def reconcile(project: ProjectFile) -> None:
     """Carry out what was decided while something was down."""
-    _join()
+    _join(project)
     from flows.reconcile import reconcile as flow
 
     done = flow(project.resolve())
@@ -156,7 +156,7 @@ def decisions(project: ProjectFile) -> None:
     """List what was decided for each window, and why."""
     from flows.status import decision_table
 
-    _join()
+    _join(project)
     decision_table(project)
 
 
@@ -168,12 +168,17 @@ def runner(project: ProjectFile) -> None:
     run(project.resolve())
 
 
-def _join() -> None:
-    """Use the servers of the running stack, if there is one; without Prefect, flows run in this process."""
+def _join(project: Path) -> None:
+    """Use the servers of the running stack, if there is one; without Prefect, flows run in this process.
+
+    The project file is read first: a mistake in it is a sentence, not the traceback of a flow that failed.
+    """
     from components.settings.environment import Environment
+    from components.settings.reading import load_project
     from flows.stack.servers import QUIET
     from flows.stack.state import embed_prefect, join_running
 
+    load_project(project)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     join_running(Environment())

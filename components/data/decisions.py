@@ -225,4 +225,4 @@ def _plain(value: Any) -> Any:
     """A number of numpy's, which measured facts may hold, as one of Python's."""
     if callable(getattr(value, "item", None)):
         return value.item()
-    raise NotImplementedError(f"a decision holds texts, numbers and times, but found {type(value).__name__}")
+    raise TypeError(f"a decision holds texts, numbers and times, but found {type(value).__name__}")

@@ -61,8 +61,8 @@ def run_demo(output: Path, *, keep: bool) -> Path:
     screen = Screen()
     project = load_project(PROJECT_FILE)
     environment = _fresh_home(output)
-    with _stack(environment, screen, keep=keep):
-        return _Demo(project, environment, screen, output, begun).run()
+    with _stack(environment, screen, keep=keep) as joined:
+        return _Demo(project, joined, screen, output, begun).run()
 
 
 class _Demo:
@@ -194,11 +194,11 @@ def _fresh_home(output: Path) -> Environment:
 
 
 @contextmanager
-def _stack(environment: Environment, screen: Screen, *, keep: bool) -> Iterator[None]:
+def _stack(environment: Environment, screen: Screen, *, keep: bool) -> Iterator[Environment]:
     with screen.step("starting the servers"):
-        start_stack(environment, PROJECT_FILE, screen.say)
+        joined = start_stack(environment, PROJECT_FILE, screen.say)
     try:
-        yield
+        yield joined
     except BaseException:
         state.stop(environment)
         raise

@@ -15,8 +15,8 @@ from flows.stack import state
 from flows.stack.servers import QUIET
 
 
-def start_stack(environment: Environment, project_file: Path, say: Callable[[str], None]) -> state.Stack:
-    """The running stack, once every server is healthy; this process's clients find it from then on.
+def start_stack(environment: Environment, project_file: Path, say: Callable[[str], None]) -> Environment:
+    """The environment with the addresses of the stack, once every server is healthy; this process's clients use it too.
 
     Args:
         environment: Folders and ports.
@@ -46,7 +46,8 @@ def start_stack(environment: Environment, project_file: Path, say: Callable[[str
         stack = state.read(environment)
         if stack is not None and stack.ready:
             _use(stack)
-            return stack
+            addresses = {"tracking_uri": stack.addresses["EVERFIT_TRACKING_URI"], "service_url": environment.service}
+            return environment.model_copy(update=addresses)
         if process.poll() is not None:
             raise ServerError("the servers could not be started: " + "\n".join(lines).removeprefix("everfit: "))
         time.sleep(0.2)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from components.data.sources import read_source
+from components.registry import tracking
 from components.settings.environment import Environment
 from components.settings.reading import load_project
 from flows.demo.application import Batch, hourly_batches
@@ -35,8 +36,9 @@ def stack(environment: Environment, project_file: Path) -> Iterator[Harness]:
     """The running servers; stopped at the end, whatever happened."""
     before = dict(os.environ)
     try:
-        start_stack(environment, project_file, print)
-        yield Harness(environment, load_project(project_file))
+        joined = start_stack(environment, project_file, print)
+        tracking.connect(joined)
+        yield Harness(joined, load_project(project_file))
     finally:
         state.stop(environment)
         os.environ.clear()

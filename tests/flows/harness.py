@@ -65,6 +65,15 @@ class Harness:
             found = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])))
         return sorted(found, key=lambda run: str(run.created))
 
+    def ended_runs(self, flow_name: str, decision_id: str) -> list[FlowRun]:
+        """Every run of a flow for a decision, once all have ended."""
+
+        def ended() -> list[FlowRun] | None:
+            runs = [run for run in self.runs(flow_name) if run.parameters.get("decision_id") == decision_id]
+            return runs if all(run.state is not None and run.state.is_final() for run in runs) else None
+
+        return eventually(ended, 120, what=f"the runs of {flow_name} to end")
+
     def columns(self) -> list[str]:
         """The raw columns that the endpoint asks for."""
         return live_columns(self.environment.service)

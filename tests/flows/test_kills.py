@@ -75,7 +75,7 @@ def test_a_runner_killed_while_retraining_leaves_one_retraining(live: Harness, b
     assert gone, "the killed runner's flow runs must not go on beside those of the new one"
     assert entry.decision.id == claimed.decision.id
     assert entry.attempts == 1
-    runs = [run for run in live.runs("retrain") if run.parameters.get("decision_id") == entry.decision.id]
+    runs = live.ended_runs("retrain", entry.decision.id)
     completed = [run for run in runs if run.state_name == "Completed"]
     crashed = [run for run in runs if run.state_name == "Crashed"]
     assert len(completed) == 1

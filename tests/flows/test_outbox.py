@@ -42,7 +42,7 @@ def test_a_decision_made_while_prefect_was_down_is_carried_out_once(live: Harnes
     assert "the flow runs in this process" in done.stderr
     assert open_entry.decision.verdict == "retrain"
     assert open_entry.state == "decided"
-    runs = [run for run in live.runs("retrain") if run.parameters.get("decision_id") == entry.decision.id]
+    runs = live.ended_runs("retrain", entry.decision.id)
     assert [run.state_name for run in runs] == ["Completed"]
 
 

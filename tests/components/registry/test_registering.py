@@ -99,7 +99,7 @@ def test_a_run_holds_settings_scores_epochs_and_files(server, registered: Regist
 
     run = client.get_run(version.run_id)
 
-    assert run.info.run_name == "train-2013-04-01-drift-in-5-of-12"
+    assert run.info.run_name == "retrain-2013-04-01"
     assert run.info.status == "FINISHED"
     assert run.data.params["training.learning_rate"] == "0.001"
     assert run.data.params["data.target.column"] == "late"
