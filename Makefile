@@ -31,9 +31,9 @@ demo: $(READY)  ## Set up, start the servers and replay a year of flights
 
 test: $(READY)  ## Set up and run the tests
 	@if [ -n '$(PYTEST_ARGS)' ]; then exec $(BIN)/python -m pytest $(PYTEST_ARGS); fi
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not stack and not demo"
-	# One stack of real servers for all of these, so one process.
-	$(BIN)/python -m pytest -m stack
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flows
+	# The flows share one stack of real servers, so they share one process.
+	$(BIN)/python -m pytest tests/flows
 
 format: $(READY)  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format

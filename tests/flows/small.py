@@ -21,8 +21,9 @@ data:
   drop: [dep_delay, dep_time, arr_time, air_time, tailnum, flight]
   split: {{test_days: 3, validation_days: 2, reference_rows: 1000}}
 training:
-  max_epochs: 2
-  batch_rows: 512
+  max_epochs: 4
+  batch_rows: 256
+  learning_rate: 4e-3
 evaluation: {{metric: roc_auc, min_rows: 300, slices: [origin], slice_rows: 100, bootstrap: 200}}
 monitoring:
   window: 2d
