@@ -127,5 +127,9 @@ def _frame(rows, model):
 
     frame = pd.DataFrame(rows)[model.metadata.get_input_schema().input_names()]
     for name, kind in model.metadata.get_input_schema().input_dict().items():
-        frame[name] = frame[name].astype("float64") if "double" in str(kind) else frame[name].fillna("").astype(str)
+        frame[name] = (
+            frame[name].astype("float64")
+            if "double" in str(kind)
+            else frame[name].fillna("").astype(str).astype(object)
+        )
     return frame
