@@ -16,6 +16,7 @@ from tests.flows.harness import eventually, is_alive
 PARENT = """
 import os, sys, time
 from flows.stack import warm
+warm.PRELOADED = ()  # these runs need no torch
 print(warm.start(), flush=True)
 time.sleep(600)
 """
