@@ -17,7 +17,7 @@ from tests.flows.conftest import due
 from tests.flows.harness import Harness, eventually, is_alive
 from tests.flows.small import BEGIN, NAME
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900), pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(1200), pytest.mark.slow]
 
 WINDOW = timedelta(days=2)
 START = BEGIN + timedelta(days=4)
@@ -70,7 +70,9 @@ def test_a_runner_killed_while_retraining_leaves_one_retraining(live: Harness, b
     killed = live.kill("runner")
     eventually(lambda: live.pid("runner") != killed, 30, what="the runner to be started again")
     gone = not any(is_alive(child.pid) for child in children)
-    entry = eventually(lambda: _entry("done"), 400, what="the decision to be carried out")
+    entry = eventually(
+        lambda: _entry("done"), 700, what="the decision to be carried out"
+    )  # reconcile comes every 5 min
 
     assert gone, "the killed runner's flow runs must not go on beside those of the new one"
     assert entry.decision.id == claimed.decision.id
