@@ -130,6 +130,12 @@ class Decisions:
         )
         return entries[0] if entries else None
 
+    def is_unheard(self, decision_id: str) -> bool:
+        """Whether it is open and nobody was told of it yet."""
+        unheard = sa.select(_table.c.id).where(_table.c.id == decision_id, _table.c.state == "decided")
+        with self._database.connect(writes=False) as connection:
+            return connection.scalar(unheard) is not None
+
     def mark_emitted(self, decision_id: str) -> bool:
         """Notes that whoever should carry it out was told; False if it was told before, or taken already."""
         return self._change(decision_id, ("decided",), {"state": "emitted"})

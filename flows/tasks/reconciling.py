@@ -28,19 +28,22 @@ def settle(project: Project) -> list[str]:
 
 
 def settle_decisions(project: Project, *, grace: timedelta) -> list[str]:
-    """The same, for decisions that have waited longer than `grace`."""
+    """The same, for decisions that have waited longer than `grace`, or whose run has died."""
     box = outbox(project.name)
     done: list[str] = []
     with get_client(sync_client=True) as client:
+        released = set()
         for entry in box.running(project.name):
             if (ending := _ended_without_word(client, entry)) is not None:
                 box.release(entry.decision.id, ending, run_id=entry.run_id)
+                released.add(entry.decision.id)
                 done.append(f"decision {entry.decision.id}: its run ended as {ending}; it is open again")
         for entry in box.pending(project.name):
+            # Nobody will announce a released decision again: it need not wait for anyone to hear it.
             waited = datetime.now(UTC) - entry.updated_at
-            if waited >= grace and not _has_run(client, entry):
+            if (entry.decision.id in released or waited >= grace) and not _has_run(client, entry):
                 run = _start(client, project, entry)
-                done.append(f"decision {entry.decision.id}: nobody heard it for {waited}; started run {run.name}")
+                done.append(f"decision {entry.decision.id}: no run is carrying it out; started run {run.name}")
     for sentence in done:
         log.warning(sentence)
     return done

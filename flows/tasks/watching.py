@@ -64,13 +64,16 @@ def announce(decision: Decision) -> None:
 
     An event is lost when the server is away: `emit_event` returns as if nothing had happened. The decision stands in
     the outbox all the same, and `reconcile` carries out what was announced but not heard. Without a server nobody would
-    hear it at all: then it is not even announced.
+    hear it at all: then it is not even announced. A window that is measured again finds its decision announced already.
     """
+    box = outbox(decision.project)
+    if not box.is_unheard(decision.id):
+        return
     if not get_current_settings().api.url:
         log.warning("decision stays open until a Prefect server is there decision=%s", decision.id)
         return
     emit_event(**announcement(decision))
-    outbox(decision.project).mark_emitted(decision.id)
+    box.mark_emitted(decision.id)
 
 
 def window_until(project: Project, until: datetime | None) -> Window:

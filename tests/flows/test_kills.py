@@ -70,9 +70,7 @@ def test_a_runner_killed_while_retraining_leaves_one_retraining(live: Harness, b
     killed = live.kill("runner")
     eventually(lambda: live.pid("runner") != killed, 30, what="the runner to be started again")
     gone = not any(is_alive(child.pid) for child in children)
-    entry = eventually(
-        lambda: _entry("done"), 700, what="the decision to be carried out"
-    )  # reconcile comes every 5 min
+    entry = eventually(lambda: _entry("done"), 240, what="the decision to be carried out")
 
     assert gone, "the killed runner's flow runs must not go on beside those of the new one"
     assert entry.decision.id == claimed.decision.id

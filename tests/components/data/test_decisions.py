@@ -149,10 +149,14 @@ def test_a_decision_is_emitted_once(decisions):
     """Whoever marks a decision as emitted first is told so; one that runs is not emitted again."""
     decisions.add(decision())
 
+    assert decisions.is_unheard("flight-delays/0")
     assert decisions.mark_emitted("flight-delays/0")
+    assert not decisions.is_unheard("flight-delays/0")
     assert not decisions.mark_emitted("flight-delays/0")
     decisions.claim("flight-delays/0", "run 1")
     assert not decisions.mark_emitted("flight-delays/0")
+    decisions.release("flight-delays/0", "its run died")
+    assert decisions.is_unheard("flight-delays/0")
 
 
 def test_a_claim_holds_until_it_is_finished(decisions):
