@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from components.records import Lineage, ModelFiles, ModelVersion, Verdict
+from components.records.models import Lineage, ModelFiles, ModelVersion
+from components.records.scores import Verdict
 from components.settings.project import Project
 from flows.tasks import building, releasing
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.records import Decision
+from components.records.watching import Decision
 
 RETRAIN_EVENT = "everfit.decision.retrain"
 

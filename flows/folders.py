@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.data.decisions import Decisions
-from components.records import Lineage
+from components.records.models import Lineage
 from components.settings.environment import Environment
 from components.settings.project import Project
 

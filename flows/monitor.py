@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import flow
 
 from components.errors import ModelNotFound
-from components.records import Decision
+from components.records.watching import Decision
 from components.settings.reading import load_project
 from flows.tasks import releasing, watching
 

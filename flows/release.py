@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from components.errors import ModelNotFound
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 from components.settings.reading import load_project
 from flows.tasks import releasing
 

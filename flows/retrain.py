@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 from components.registry.lineage import lineage
 from components.settings.reading import load_project
 from flows.challenge import challenge

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 from components.registry.lineage import lineage
 from components.settings.reading import load_project
 from flows.challenge import challenge

@@ -14,7 +14,7 @@ from components.data.feeds import text_of
 from components.data.frames import HEADER
 from components.data.ledger import LABELS, PREDICTIONS, LabelBatch, PredictionBatch
 from components.errors import LedgerError
-from components.records import Schema, TargetKind
+from components.records.rows import Schema, TargetKind
 
 TIME = pl.Datetime("us", "UTC")
 INPUT = "in_"

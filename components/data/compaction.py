@@ -20,7 +20,7 @@ from components.data.batches import COMMON_TYPES, extend, known_types, typed_fra
 from components.data.ledger import LABELS, PREDICTIONS, segment_folder
 from components.data.segments import is_abandoned, read_frames, retire, segments
 from components.errors import LedgerError, PassingFault
-from components.records import Schema
+from components.records.rows import Schema
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from components.data.databases import Database, UtcTime
 from components.errors import LedgerError
-from components.records import Decision
+from components.records.watching import Decision
 
 OPEN = ("decided", "emitted")
 # A run that died three times dies of its data or its settings: a person must look.

@@ -11,7 +11,7 @@ import polars as pl
 
 from components.data.feeds import text_of
 from components.errors import SchemaMismatch
-from components.records import ColumnKind
+from components.records.rows import ColumnKind
 from components.settings.project import DataSettings
 
 TIME = pl.Datetime("us", "UTC")

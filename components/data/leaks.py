@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from components.errors import LeakFound
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 from components.settings.project import DataSettings
 
 # Area under the ROC curve from which a column of a classification counts as a leak. On the flights of January to April

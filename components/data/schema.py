@@ -11,7 +11,7 @@ from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from components.data.kinds import TIME, kind_of
 from components.errors import SchemaMismatch
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 from components.settings.project import ColumnSettings, DataSettings
 
 # Categories are listed in the schema, and on the OpenAPI page, up to this many.

@@ -16,8 +16,9 @@ import sqlalchemy
 from deltalake.exceptions import TableNotFoundError
 
 from components.errors import DataError, NotEnoughRows, PassingFault, ProjectFileError
+from components.settings.base import PluginSettings
 from components.settings.plugins import make
-from components.settings.project import DataSettings, PluginSettings
+from components.settings.project import DataSettings
 
 # Rows fetched from a database at once: bounds the Python objects held beside the Arrow batch.
 FETCHED_ROWS = 50_000

@@ -13,7 +13,7 @@ import polars as pl
 from components.data.schema import infer_schema
 from components.data.tables import content_sha256, read_table
 from components.errors import NotEnoughRows
-from components.records import Part, Schema, Split, TableVersion
+from components.records.rows import Part, Schema, Split, TableVersion
 from components.settings.project import Project
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from deltalake.exceptions import CommitFailedError
 from components.data.kinds import typed
 from components.data.sources import read_source
 from components.errors import DataError, NotEnoughRows, PassingFault, SchemaMismatch
-from components.records import TableVersion
+from components.records.rows import TableVersion
 from components.settings.project import DataSettings, Project
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from components.data.compaction import table_path
 from components.data.ledger import CHAMPION, LABELS, PREDICTIONS, segment_folder
 from components.data.segments import DAMAGED_SUFFIX
 from components.errors import DataError, LedgerError
-from components.records import Schema, Window
+from components.records.rows import Schema
+from components.records.watching import Window
 
 # The label's type in a table, as the target has it there.
 LABEL_TYPES: dict[str, Any] = {"binary": pl.Int64, "regression": pl.Float64, "multiclass": pl.String}

@@ -16,8 +16,9 @@ from components.evaluation.judging import Scored, judge, unanswered
 from components.evaluation.metrics import metric_named
 from components.evaluation.predicting import Array, Outputs, predict
 from components.evaluation.truths import true_answers
-from components.records import Part, Rule, Schema, Verdict
-from components.settings.project import EvaluationSettings
+from components.records.rows import Part, Schema
+from components.records.scores import Rule, Verdict
+from components.settings.evaluation import EvaluationSettings
 
 log = logging.getLogger(__name__)
 

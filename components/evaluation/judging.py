@@ -25,8 +25,8 @@ from components.errors import NotEnoughRows
 from components.evaluation.intervals import Answers, bootstrap_interval, delong_interval
 from components.evaluation.metrics import Metric, is_finite, measure, metric_named
 from components.evaluation.predicting import Array
-from components.records import Outcome, Rule, Verdict
-from components.settings.project import EvaluationSettings
+from components.records.scores import Outcome, Rule, Verdict
+from components.settings.evaluation import EvaluationSettings
 
 # Rules whose failure says that the candidate is bad; the failure of any other one says only that nothing is settled.
 REJECTING = {"candidate_finite", "candidate_answers", "minimum"}

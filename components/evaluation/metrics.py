@@ -28,7 +28,7 @@ from torchmetrics.functional.classification import (
 
 from components.errors import NotEnoughRows, ProjectFileError
 from components.evaluation.predicting import Array
-from components.records import TargetKind
+from components.records.rows import TargetKind
 
 log = logging.getLogger(__name__)
 

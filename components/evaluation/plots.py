@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from components.evaluation.metrics import threshold_counts
 from components.evaluation.predicting import Array, Outputs
-from components.records import Schema
+from components.records.rows import Schema
 
 INK, SOFT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE = "#2563eb", "#ea580c"

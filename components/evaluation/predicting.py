@@ -15,7 +15,7 @@ import polars
 
 from components.data.feeds import feeds
 from components.errors import ModelRefused
-from components.records import Schema
+from components.records.rows import Schema
 
 Array = npt.NDArray[Any]
 

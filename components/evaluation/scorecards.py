@@ -15,8 +15,9 @@ from components.evaluation.metrics import measure_all, metric_named
 from components.evaluation.plots import draw_plots
 from components.evaluation.predicting import Outputs, predict
 from components.evaluation.truths import true_answers
-from components.records import Part, Schema, Scorecard
-from components.settings.project import EvaluationSettings
+from components.records.rows import Part, Schema
+from components.records.scores import Scorecard
+from components.settings.evaluation import EvaluationSettings
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def score(graph: Path, part: Part, schema: Schema, settings: EvaluationSettings,
     slices = _slices(frame, truth, outputs, schema, settings)
     folder.mkdir(parents=True, exist_ok=True)
     plots = draw_plots(truth, outputs, schema, metrics, slices, metric.name, folder)
-    return Scorecard(metrics, frame.height, part.sha256, slices, plots)
+    return Scorecard(metrics, frame.height, part.sha256, slices=slices, plots=plots)
 
 
 def _slices(

@@ -5,7 +5,7 @@ import polars
 
 from components.errors import SchemaMismatch
 from components.evaluation.predicting import Array
-from components.records import Schema
+from components.records.rows import Schema
 
 
 def true_answers(frame: polars.DataFrame, schema: Schema) -> Array:

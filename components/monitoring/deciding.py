@@ -16,7 +16,8 @@ from datetime import timedelta
 
 from components.errors import DataError
 from components.monitoring.quality import loss_of
-from components.records import Decision, DecisionVerdict, Rule, Window, WindowFacts
+from components.records.scores import Rule
+from components.records.watching import Decision, DecisionVerdict, Window, WindowFacts
 from components.settings.project import Project
 
 # Of a decision's id: 16 hexadecimal digits, so that a billion decisions collide with a chance of 3 in 100.

@@ -15,7 +15,7 @@ import polars as pl
 
 from components.data.feeds import numbers, texts
 from components.errors import SchemaMismatch
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from components.errors import DataError
 from components.monitoring.loop_story import LoopEvent, LoopMonth, LoopStory, LoopVersion, LoopWindow
 from components.monitoring.writing import write_whole
-from components.records import to_jsonable
+from components.records.jsonable import to_jsonable
 
 __all__ = ["LoopEvent", "LoopMonth", "LoopStory", "LoopVersion", "LoopWindow", "loop_page"]
 

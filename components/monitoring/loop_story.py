@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from components.records import DecisionVerdict
+from components.records.watching import DecisionVerdict
 
 EventKind = Literal["release", "retraining", "promotion", "rejection"]
 VersionState = Literal["live", "replaced", "rejected"]

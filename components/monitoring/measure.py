@@ -21,7 +21,8 @@ from components.monitoring.quality import metric_named, quality_of
 from components.monitoring.references import answers_of, reference_answers
 from components.monitoring.report import PREDICTION, Shift
 from components.monitoring.telling import tell
-from components.records import ModelFiles, Window, WindowFacts
+from components.records.models import ModelFiles
+from components.records.watching import Window, WindowFacts
 from components.settings.project import Project
 
 log = logging.getLogger(__name__)

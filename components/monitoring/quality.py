@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from components.errors import ProjectFileError
-from components.records import Schema
+from components.records.rows import Schema
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from components.data.feeds import feeds
 from components.errors import ModelRefused
-from components.records import ModelFiles
+from components.records.models import ModelFiles
 
 Array = npt.NDArray[Any]
 

@@ -27,7 +27,8 @@ from evidently.metrics import ValueDrift
 from evidently.presets import ClassificationPreset, RegressionPreset
 
 from components.monitoring.guards import Missing, fold
-from components.records import TargetKind, Window
+from components.records.rows import TargetKind
+from components.records.watching import Window
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from components.monitoring.guards import Missing
 from components.monitoring.report import Shift, assemble
 from components.monitoring.workspace import store
 from components.monitoring.writing import write_whole
-from components.records import Window, WindowFacts
+from components.records.watching import Window, WindowFacts
 from components.settings.project import Project
 
 

@@ -15,7 +15,7 @@ from evidently.ui.workspace import Workspace
 
 from components.monitoring.report import PREDICTION, Measured
 from components.monitoring.writing import write_whole
-from components.records import Window
+from components.records.watching import Window
 from components.settings.project import Project
 
 log = logging.getLogger(__name__)

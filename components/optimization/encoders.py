@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import ModelRefused
-from components.records import Schema
+from components.records.rows import Schema
 
 Array = npt.NDArray[Any]
 

@@ -22,8 +22,9 @@ from components.optimization.encoders import Encoder, read_encoder
 from components.optimization.graphs import FrontGraph, join
 from components.optimization.networks import OUTPUTS, Answering, load_network
 from components.optimization.parity import check_parity
-from components.records import FittedModel, Schema, Split, Variant
-from components.settings.project import OptimizationSettings
+from components.records.models import FittedModel, Variant
+from components.records.rows import Schema, Split
+from components.settings.optimization import OptimizationSettings
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from components.errors import ModelRefused
-from components.records import TargetKind
+from components.records.rows import TargetKind
+from components.settings.base import PluginSettings
 from components.settings.plugins import make
-from components.settings.project import PluginSettings
 
 OUTPUTS: dict[TargetKind, tuple[str, ...]] = {
     "binary": ("prediction", "probability"),

@@ -15,8 +15,8 @@ from components.data.feeds import feeds
 from components.errors import ModelRefused
 from components.optimization.encoders import Array, Encoder
 from components.optimization.networks import OUTPUTS, Answering
-from components.records import Schema
-from components.settings.project import OptimizationSettings
+from components.records.rows import Schema
+from components.settings.optimization import OptimizationSettings
 
 # More validation rows than this prove no more; they are taken evenly from all of them.
 MOST_ROWS = 20_000

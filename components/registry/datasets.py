@@ -4,7 +4,7 @@ import mlflow
 import polars as pl
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 
-from components.records import Part, Split
+from components.records.rows import Part, Split
 
 # MLflow keeps digests of at most 36 characters; 12 are as many as a person compares.
 DIGEST_CHARACTERS = 12

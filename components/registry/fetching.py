@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import ModelNotFound, ModelRefused
-from components.records import ModelFiles, ModelVersion, Schema
+from components.records.models import ModelFiles, ModelVersion
+from components.records.rows import Schema
 from components.registry.packing import (
     GRAPH,
     MANIFEST,

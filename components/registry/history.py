@@ -11,7 +11,9 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from components.records import ModelVersion, Window, WindowFacts, to_jsonable
+from components.records.jsonable import to_jsonable
+from components.records.models import ModelVersion
+from components.records.watching import Window, WindowFacts
 from components.registry.tracking import experiment_id, reaching
 from components.registry.versions import registered
 

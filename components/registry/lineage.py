@@ -4,7 +4,7 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from components.records import Lineage
+from components.records.models import Lineage
 from components.settings.project import Project
 
 

@@ -20,7 +20,10 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
 from components.errors import ModelRefused
-from components.records import FittedModel, Lineage, ModelVersion, Scorecard, Split, Variant, to_jsonable
+from components.records.jsonable import to_jsonable
+from components.records.models import FittedModel, Lineage, ModelVersion, Variant
+from components.records.rows import Split
+from components.records.scores import Scorecard
 from components.registry.datasets import DIGEST_CHARACTERS, log_datasets
 from components.registry.epochs import epoch_metrics
 from components.registry.packing import GRAPH, MANIFEST, REFERENCE, SCHEMA, Manifest, file_sha256

@@ -15,7 +15,7 @@ from mlflow.types import ColSpec, DataType
 from mlflow.types import Schema as Columns
 from mlflow.types.schema import Array
 
-from components.records import Column, Schema, TargetKind
+from components.records.rows import Column, Schema, TargetKind
 
 OUTPUTS: dict[TargetKind, list[ColSpec]] = {
     "binary": [ColSpec(DataType.long, "prediction"), ColSpec(DataType.float, "probability")],

@@ -3,7 +3,9 @@
 import re
 from datetime import datetime
 
-from components.records import FittedModel, Lineage, Part, Scorecard, Split, Variant, Verdict
+from components.records.models import FittedModel, Lineage, Variant
+from components.records.rows import Part, Split
+from components.records.scores import Scorecard, Verdict
 
 # MLflow keeps descriptions of at most 5,000 characters: PostgreSQL refuses longer ones.
 DESCRIPTION_CHARACTERS = 5_000

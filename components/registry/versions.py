@@ -8,7 +8,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import ModelNotFound, ModelRefused
-from components.records import ModelVersion, Verdict, to_jsonable
+from components.records.jsonable import to_jsonable
+from components.records.models import ModelVersion
+from components.records.scores import Verdict
 from components.registry.stories import verdict_tags, with_verdict
 from components.registry.tracking import address, is_absent, reaching
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from components.data.ledger import LabelBatch, Ledger, PredictionBatch, new_ids
-from components.records import Schema
+from components.records.rows import Schema
 from components.serving import openapi
 from components.serving.counters import Counters
 from components.serving.follower import Follower

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 from components.serving.refusals import Problem, Refused
 
 # More than this helps nobody, and a wrong column name in 10,000 rows is one mistake, not 10,000.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import EverfitError
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 from components.registry.fetching import fetch, last_champion, remember_champion
 from components.registry.versions import champion
 from components.serving.counters import Counters

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from components.records import Schema
+from components.records.rows import Schema
 from components.serving.diagnosis import MAX_PROBLEMS, list_of, parse, shown, shown_text, too_many
 from components.serving.refusals import Problem, Refused
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 from components.serving.diagnosis import wanted
 from components.serving.predictor import Live
 

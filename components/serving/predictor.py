@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from components.data.feeds import feeds
 from components.errors import ModelRefused
-from components.records import ModelFiles, ModelVersion
+from components.records.models import ModelFiles, ModelVersion
 from components.serving.labels import LabelReader
 from components.serving.refusals import Refused
 from components.serving.rows import RowReader

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import httpx
 
 from components.errors import PassingFault, ServerNotHealthy
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 
 POLL_SECONDS = 0.2
 # With several workers behind one port each follows the alias on its own: this many answers in a row, each on a new

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 from components.serving.diagnosis import explain_rows
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ import importlib
 from typing import Any
 
 from components.errors import ProjectFileError
-from components.settings.project import PluginSettings
+from components.settings.base import PluginSettings
 
 
 def load_class(class_path: str) -> type:

@@ -6,26 +6,13 @@ error reporting live in `components.settings.reading`.
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from components.settings.durations import parse_duration
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class PluginSettings(Settings):
-    """A class of the user's or of ours, named by its path, with the arguments it is made with."""
-
-    class_path: str = Field(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$", description="package.module.Class")
-    init_args: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the class.")
+from components.settings.base import Duration, PluginSettings, Settings
+from components.settings.evaluation import EvaluationSettings
+from components.settings.optimization import OptimizationSettings
 
 
 class TargetSettings(Settings):
@@ -58,6 +45,9 @@ class SplitSettings(Settings):
     by: Literal["time"] = "time"
     test_days: float = Field(14, gt=0, description="Newest days, scored once; never trained on.")
     validation_days: float = Field(7, gt=0, description="Days before the test, for early stopping and parity.")
+    holdout_share: float = Field(
+        0.0, ge=0, lt=0.5, description="Share of all rows, by a hash of the row, that no version ever learns from."
+    )
     reference_rows: int = Field(5_000, ge=100, description="Training rows that travel with the version for drift.")
 
 
@@ -107,31 +97,6 @@ class TrainingSettings(Settings):
     seed: int = 7
     threads: int = Field(1, ge=1, description="CPU threads; more than one is slower when another process is busy.")
     timeout_minutes: float = Field(60, gt=0)
-
-
-class BudgetSettings(Settings):
-    """What inference may cost."""
-
-    max_difference: float = Field(1e-4, gt=0, description="Largest difference of an output to the network's.")
-    max_mb: float = Field(50, gt=0, description="Largest size of the graph in MB.")
-
-
-class OptimizationSettings(Settings):
-    """How a trained network is made ready for inference."""
-
-    budget: BudgetSettings = BudgetSettings()
-
-
-class EvaluationSettings(Settings):
-    """What good means, and when a candidate is better."""
-
-    metric: str = Field("roc_auc", description="The metric that decides: one of components.evaluation.metrics.")
-    minimum: float | None = Field(None, description="A candidate below this is never promoted.")
-    slices: tuple[str, ...] = Field((), description="Columns whose values are scored one by one.")
-    slice_rows: int = Field(500, ge=10, description="Slices with fewer rows are left out.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the interval of the paired difference.")
-    bootstrap: int = Field(500, ge=100, description="Resamples of the paired bootstrap.")
-    min_rows: int = Field(1_000, ge=30, description="Fewer labelled rows than this settle nothing.")
 
 
 class TriggerSettings(Settings):
@@ -189,6 +154,13 @@ class ServingSettings(Settings):
     )
 
 
+class CostSettings(Settings):
+    """What an hour of a machine costs, in any currency; 0 leaves cost out."""
+
+    train_hour: float = Field(0.0, ge=0, description="One hour of training.")
+    serve_hour: float = Field(0.0, ge=0, description="One hour of one thread that answers requests.")
+
+
 class Project(Settings):
     """One model: its data, training, gates, serving and watching."""
 
@@ -199,6 +171,7 @@ class Project(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     serving: ServingSettings = ServingSettings()
+    cost: CostSettings = CostSettings()
 
     file: Path = Field(exclude=True, description="The project file itself; set by the reader.")
     sha256: str = Field(exclude=True, description="Hash of the project file; set by the reader.")

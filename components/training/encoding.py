@@ -20,7 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from components.errors import SchemaMismatch
-from components.records import Schema
+from components.records.rows import Schema
 
 UNSEEN, MISSING, FIRST_KNOWN = 0, 1, 2
 # Ten standard deviations: beyond every honest value of a bell, near enough that 1e300 cannot swamp the first layer.

@@ -11,7 +11,8 @@ from collections import deque
 from pathlib import Path
 
 from components.errors import TrainingFailed
-from components.records import FittedModel, Split
+from components.records.models import FittedModel
+from components.records.rows import Split
 from components.settings.project import TrainingSettings
 from components.training.jobs import Job
 

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.records import Schema, Split
+from components.records.rows import Schema, Split
 from components.settings.project import TrainingSettings
 
 

@@ -23,7 +23,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.records import TargetKind
+from components.records.rows import TargetKind
 from components.training.numbers import PiecewiseLinear
 
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -23,7 +23,7 @@ from lightning import LightningModule, Trainer, seed_everything
 from safetensors.torch import save_file
 
 from components.errors import EverfitError, NotEnoughRows, SchemaMismatch, TrainingFailed
-from components.records import Schema
+from components.records.rows import Schema
 from components.settings.plugins import make
 from components.settings.project import TrainingSettings
 from components.training.batches import OrderedBatches, TensorBatches, Tensors

@@ -17,7 +17,8 @@ from components.data.windows import counts, read_window
 from components.errors import NotEnoughRows
 from components.evaluation.metrics import measure
 from components.evaluation.predicting import predict
-from components.records import ModelFiles, Window
+from components.records.models import ModelFiles
+from components.records.watching import Window
 from components.registry import fetching, tracking, versions
 from components.settings.environment import Environment
 from components.settings.project import Project

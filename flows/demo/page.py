@@ -7,7 +7,7 @@ from pathlib import Path
 from components.data.decisions import DecisionEntry
 from components.monitoring.loop_page import loop_page
 from components.monitoring.loop_story import EventKind, LoopEvent, LoopMonth, LoopStory, LoopVersion, LoopWindow
-from components.records import ModelFiles
+from components.records.models import ModelFiles
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows.demo.figures import Figures

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 from components.data.decisions import DecisionEntry
 from components.data.sources import read_source
 from components.errors import ServerError
-from components.records import Window
+from components.records.watching import Window
 from components.serving.rollout import live_columns
 from components.settings.environment import Environment
 from components.settings.project import Project

@@ -9,18 +9,9 @@ from components.data.windows import labelled_rows
 from components.evaluation import contest, scorecards
 from components.evaluation.contest import Contender
 from components.optimization import export as exporting
-from components.records import (
-    FittedModel,
-    Lineage,
-    ModelFiles,
-    ModelVersion,
-    Schema,
-    Scorecard,
-    Split,
-    TableVersion,
-    Variant,
-    Verdict,
-)
+from components.records.models import FittedModel, Lineage, ModelFiles, ModelVersion, Variant
+from components.records.rows import Schema, Split, TableVersion
+from components.records.scores import Scorecard, Verdict
 from components.registry import registering, tracking
 from components.settings.environment import Environment
 from components.settings.project import Project

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from components.records import ModelFiles, ModelVersion, Verdict
+from components.records.models import ModelFiles, ModelVersion
+from components.records.scores import Verdict
 from components.registry import fetching, history, tracking, versions
 from components.serving import rollout
 from components.settings.environment import Environment

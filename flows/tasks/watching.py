@@ -12,7 +12,8 @@ from components.data import windows
 from components.data.compaction import compact as move_segments
 from components.monitoring import deciding
 from components.monitoring import measure as measuring
-from components.records import Decision, ModelFiles, Window, WindowFacts
+from components.records.models import ModelFiles
+from components.records.watching import Decision, Window, WindowFacts
 from components.registry import fetching, history, tracking, versions
 from components.settings.environment import Environment
 from components.settings.project import Project

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from components.data.compaction import compact  # noqa: E402 - the repository's root must be found first
 from components.data.ledger import Ledger  # noqa: E402
 from components.data.windows import read_window  # noqa: E402
-from components.records import Window  # noqa: E402
+from components.records.watching import Window  # noqa: E402
 from tests.components.data.ledgers import SCHEMA, START, asked, told  # noqa: E402
 
 ROUNDS = 5

@@ -23,7 +23,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from components.records import ModelVersion  # noqa: E402 - a script: the path first
+from components.records.models import ModelVersion  # noqa: E402
 from components.serving.command import serve_command  # noqa: E402
 from components.settings.environment import Environment  # noqa: E402
 from tests.components.serving import tiny  # noqa: E402

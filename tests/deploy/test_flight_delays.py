@@ -12,7 +12,7 @@ from components.data.leaks import check_leaks
 from components.data.schema import check_frame, infer_schema
 from components.data.tables import ingest, read_table
 from components.errors import DataError
-from components.records import TableVersion
+from components.records.rows import TableVersion
 from components.settings.project import Project
 from components.settings.reading import load_project
 

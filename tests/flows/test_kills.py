@@ -9,7 +9,7 @@ import pytest
 
 from components.data.compaction import compact
 from components.data.windows import counts, read_window
-from components.records import Window
+from components.records.watching import Window
 from components.registry import fetching, versions
 from flows.demo.application import Application, Batch
 from flows.folders import outbox

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data.ledger import LabelBatch, PredictionBatch, new_ids
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 
 ROOT = Path(__file__).parents[3]
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from components.data.frames import MAGIC
 from components.data.ledger import Ledger, segment_folder
 from components.data.segments import SegmentWriter, segments
 from components.errors import LedgerError, PassingFault
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 from tests.components.data.ledgers import SCHEMA, START, asked, told
 
 

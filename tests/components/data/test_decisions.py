@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from components.data.decisions import Decisions
 from components.errors import LedgerError, PassingFault
-from components.records import Decision, DecisionVerdict, Rule, Window, WindowFacts
+from components.records.scores import Rule
+from components.records.watching import Decision, DecisionVerdict, Window, WindowFacts
 from tests.components.data.ledgers import START, run_python
 from tests.programs import require_program
 
@@ -182,7 +183,7 @@ def test_of_eight_processes_one_gets_the_decision(url):
 import os, sys, time
 from datetime import timedelta
 from components.data.decisions import Decisions
-from components.records import Decision, Window, WindowFacts
+from components.records.watching import Decision, Window, WindowFacts
 from tests.components.data.ledgers import START
 window = Window(START, START + timedelta(days=1))
 start, won = time.time() + 0.5, 0

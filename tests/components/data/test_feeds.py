@@ -9,7 +9,7 @@ import pytest
 
 from components.data.feeds import feeds, text_of
 from components.errors import SchemaMismatch
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 
 SCHEMA = Schema((Column("place", "category"), Column("warm", "number")), "late", "binary", "at")
 

@@ -9,7 +9,7 @@ import pytest
 from components.data.kinds import typed
 from components.data.schema import MOST_VALUES, check_frame, infer_schema
 from components.errors import SchemaMismatch
-from components.records import Schema
+from components.records.rows import Schema
 from components.settings.project import DataSettings
 from tests.components.data.rides import project, rides
 

@@ -11,7 +11,7 @@ from components.data.schema import infer_schema
 from components.data.splits import sample, split
 from components.data.tables import content_sha256, ingest, read_table
 from components.errors import NotEnoughRows
-from components.records import Schema, Split, TableVersion
+from components.records.rows import Schema, Split, TableVersion
 from components.settings.project import Project
 from tests.components.data.rides import BEGIN, project, rides
 

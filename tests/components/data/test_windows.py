@@ -7,7 +7,8 @@ from components.data.compaction import compact
 from components.data.ledger import Ledger
 from components.data.windows import counts, labelled_rows, read_window
 from components.errors import DataError, LedgerError
-from components.records import Column, Schema, Window
+from components.records.rows import Column, Schema
+from components.records.watching import Window
 from tests.components.data.ledgers import SCHEMA, START, asked, told
 
 DAY = Window(START, START + timedelta(days=1))

@@ -14,8 +14,8 @@ from components.evaluation.contest import Contender, contest
 from components.evaluation.predicting import predict
 from components.evaluation.scorecards import score
 from components.evaluation.truths import true_answers
-from components.records import Column, Part, Schema
-from components.settings.project import EvaluationSettings
+from components.records.rows import Column, Part, Schema
+from components.settings.evaluation import EvaluationSettings
 
 ROWS = 2_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from components.errors import ProjectFileError
 from components.evaluation.intervals import Answers, bootstrap_interval, delong_interval
 from components.evaluation.judging import Scored, judge
 from components.evaluation.metrics import METRICS, roc_auc
-from components.settings.project import EvaluationSettings
+from components.settings.evaluation import EvaluationSettings
 
 SETTINGS = EvaluationSettings(metric="roc_auc", min_rows=500, bootstrap=200)
 

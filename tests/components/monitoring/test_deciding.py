@@ -11,7 +11,7 @@ import pytest
 
 from components.errors import DataError, ProjectFileError
 from components.monitoring.deciding import breaches, decide
-from components.records import Decision, Window, WindowFacts
+from components.records.watching import Decision, Window, WindowFacts
 from components.settings.project import Project
 
 START = datetime(2013, 5, 1, tzinfo=UTC)

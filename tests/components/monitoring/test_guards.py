@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from components.monitoring.guards import fold, sort_columns
-from components.records import Column, Schema
+from components.records.rows import Column, Schema
 
 SCHEMA = Schema((Column("temp", "number"), Column("dest", "category")), "late", "binary", "at")
 REFERENCE = pl.DataFrame({"temp": [1.0, 2.0, 3.0, None], "dest": ["LAX", "BOS", "LAX", "SFO"]})

@@ -14,7 +14,9 @@ from components.errors import DataError, ProjectFileError
 from components.monitoring.measure import measure
 from components.monitoring.telling import window_name
 from components.monitoring.workspace import project_id, run_id
-from components.records import Column, ModelFiles, ModelVersion, Schema, TargetKind, Window, WindowFacts
+from components.records.models import ModelFiles, ModelVersion
+from components.records.rows import Column, Schema, TargetKind
+from components.records.watching import Window, WindowFacts
 from components.settings.project import Project
 
 WINDOW = Window(datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 6, 15, tzinfo=UTC))

@@ -7,7 +7,7 @@ import pytest
 from components.errors import ProjectFileError
 from components.evaluation import metrics as scoring
 from components.monitoring.quality import METRICS, loss_of, quality_of
-from components.records import Column, Schema, TargetKind
+from components.records.rows import Column, Schema, TargetKind
 
 ROWS = 400
 

@@ -20,8 +20,9 @@ from components.optimization.encoders import read_encoder
 from components.optimization.export import export
 from components.optimization.networks import load_network
 from components.optimization.parity import check_parity
-from components.records import Column, FittedModel, Part, Schema, Split, TableVersion
-from components.settings.project import OptimizationSettings
+from components.records.models import FittedModel
+from components.records.rows import Column, Part, Schema, Split, TableVersion
+from components.settings.optimization import OptimizationSettings
 
 ROWS = 300
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

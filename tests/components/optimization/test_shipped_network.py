@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from components.data.feeds import feeds
 from components.optimization.export import export
-from components.records import Column, FittedModel, Part, Schema, Split, TableVersion
-from components.settings.project import OptimizationSettings
+from components.records.models import FittedModel
+from components.records.rows import Column, Part, Schema, Split, TableVersion
+from components.settings.optimization import OptimizationSettings
 from components.training.encoding import Encoder
 from components.training.models import TabularNet
 

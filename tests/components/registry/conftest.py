@@ -23,24 +23,14 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper
 
-from components.records import (
-    Column,
-    FittedModel,
-    Lineage,
-    ModelVersion,
-    Part,
-    Rule,
-    Schema,
-    Scorecard,
-    Split,
-    TableVersion,
-    Variant,
-    Verdict,
-)
+from components.records.models import FittedModel, Lineage, ModelVersion, Variant
+from components.records.rows import Column, Part, Schema, Split, TableVersion
+from components.records.scores import Rule, Scorecard, Verdict
 from components.registry import tracking
 from components.registry.registering import register
+from components.settings.base import PluginSettings
 from components.settings.environment import Environment
-from components.settings.project import DataSettings, PluginSettings, Project, TargetSettings
+from components.settings.project import DataSettings, Project, TargetSettings
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 # 10 s on an idle machine with 2 cores; 85 s were seen with 12 busy processes beside it.

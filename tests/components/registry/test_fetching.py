@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from components.errors import ModelRefused, PassingFault
-from components.records import ModelFiles
+from components.records.models import ModelFiles
 from components.registry import packing
 from components.registry.fetching import fetch, last_champion, remember_champion
 

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from components.records import Window, WindowFacts
+from components.records.watching import Window, WindowFacts
 from components.registry.history import (
     LiveEntry,
     live_at,

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import ModelRefused
-from components.records import ModelVersion, Scorecard
+from components.records.models import ModelVersion
+from components.records.scores import Scorecard
 from components.registry import packing, versions
 from components.registry.signatures import signature
 from tests.components.registry.conftest import Made, Make, graph

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 
 from components.data.ledger import LABELS, PREDICTIONS, LabelBatch, PredictionBatch, segment_folder
 from components.data.segments import read_frames, segments
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 from components.registry.registering import register
 from components.registry.tracking import connect
 from components.serving.command import serve_command

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import ModelRefused
-from components.records import ModelFiles, ModelVersion
+from components.records.models import ModelFiles, ModelVersion
 from components.registry.registering import register
 from components.registry.tracking import connect
 from components.serving.command import serve_command

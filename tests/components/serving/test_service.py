@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from components.records import ModelVersion
+from components.records.models import ModelVersion
 from tests.browser import open_page
 from tests.components.serving import tiny
 from tests.components.serving.conftest import NAME, Service, get, post, send, wait_for

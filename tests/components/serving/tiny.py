@@ -15,7 +15,9 @@ import onnx
 import polars as pl
 from onnx import TensorProto, helper, numpy_helper
 
-from components.records import Column, FittedModel, Lineage, Part, Schema, Scorecard, Split, TableVersion, Variant
+from components.records.models import FittedModel, Lineage, Variant
+from components.records.rows import Column, Part, Schema, Split, TableVersion
+from components.records.scores import Scorecard
 from components.settings.project import Project
 
 CODES = {"UA": 1.0, "日本": 2.0}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import ProjectFileError
+from components.settings.base import PluginSettings
 from components.settings.plugins import load_class, make
-from components.settings.project import PluginSettings
 
 
 @pytest.fixture

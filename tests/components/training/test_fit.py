@@ -18,8 +18,9 @@ from safetensors.numpy import load_file
 from components.data.feeds import feeds
 from components.errors import TrainingFailed
 from components.optimization.export import export
-from components.records import FittedModel
-from components.settings.project import OptimizationSettings, PluginSettings
+from components.records.models import FittedModel
+from components.settings.base import PluginSettings
+from components.settings.optimization import OptimizationSettings
 from components.training.fit import fit_model
 from components.training.jobs import Job
 from components.training.worker import train

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from components.records import Column, Part, Schema, Split, TableVersion
-from components.settings.project import PluginSettings, TrainingSettings
+from components.records.rows import Column, Part, Schema, Split, TableVersion
+from components.settings.base import PluginSettings
+from components.settings.project import TrainingSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CLASSES = ("early", "late", "on time")
