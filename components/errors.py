@@ -13,7 +13,8 @@ that a caller would expect, so `except ValueError` keeps working.
     ├── ModelError (RuntimeError)         a model is not what it must be
     │   ├── ModelNotFound (LookupError)   no such name, version or alias
     │   ├── ModelRefused                  tampered with, of a refused format, or not the same as what was scored
-    │   └── TrainingFailed                the training process ended without a model
+    │   ├── TrainingFailed                the training process ended without a model
+    │   └── BudgetMissed                  none of its variants is within the budget of inference
     ├── LedgerError (RuntimeError)        the ledger cannot be written or read
     ├── ServerError (RuntimeError)        a server of the stack
     │   ├── PortInUse                     someone else listens where it should
@@ -64,6 +65,10 @@ class ModelRefused(ModelError):
 
 class TrainingFailed(ModelError):
     """The training process ended without a model."""
+
+
+class BudgetMissed(ModelError):
+    """No variant of a model is within the budget of inference; the message says by how much each missed it."""
 
 
 class LedgerError(EverfitError, RuntimeError):
