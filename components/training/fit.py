@@ -22,18 +22,30 @@ log = logging.getLogger(__name__)
 LAST_LINES = 20
 
 
-def fit_model(split: Split, settings: TrainingSettings, folder: Path) -> FittedModel:
+def fit_model(
+    split: Split,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    start: FittedModel | None = None,
+    teacher: FittedModel | None = None,
+    teacher_weight: float = 0.0,
+) -> FittedModel:
     """The model that these settings make of this split; goes on from the checkpoint of a run that was killed.
 
     Args:
         split: Learns on its train part, chooses on its validation part.
         settings: The network and how it is fitted.
         folder: Where the model goes; made if it is not there.
+        start: A model to begin with: its weights, its encoder, its class and arguments instead of `settings.model`.
+        teacher: A model whose answers are learned beside the labels; its encoder is used, unless `start` gives one.
+        teacher_weight: Weight of the teacher's answer in each row's target, 0 to 1; the label has the rest.
 
     Raises:
+        ModelRefused: If the files of `start` or `teacher` are missing or broken.
         TrainingFailed: If the training process ends without a model, or takes longer than its `timeout_minutes`.
     """
-    job = Job.of(split, settings, folder)
+    job = Job.of(split, settings, folder, start=start, teacher=teacher, teacher_weight=teacher_weight)
     job.folder.mkdir(parents=True, exist_ok=True)
     job.write(job.folder / "job.json")
     _run(job)
@@ -42,8 +54,8 @@ def fit_model(split: Split, settings: TrainingSettings, folder: Path) -> FittedM
     shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
     fitted = FittedModel(folder=folder, **facts)
     log.info(
-        "model fitted folder=%s epochs=%d best_epoch=%d validation_loss=%.4f seconds=%.1f",
-        *(folder, fitted.epochs, fitted.best_epoch, fitted.validation_loss, fitted.seconds),
+        "model fitted folder=%s epochs=%d best_epoch=%d validation_loss=%.4f seconds=%.1f peak_mb=%.0f",
+        *(folder, fitted.epochs, fitted.best_epoch, fitted.validation_loss, fitted.seconds, fitted.peak_mb),
     )
     return fitted
 

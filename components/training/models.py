@@ -5,18 +5,24 @@ file are its keywords. It must hold to four things:
 
     forward(numbers, categories)   logits of shape (rows, outputs), or values of shape (rows, 1) in the target's unit;
                                    numbers is float32 (rows, numbers) with NaN for missing, categories int64
-    training_step(batch, index)    the loss; a batch is (numbers, categories, target)
+    training_step(batch, index)    the loss; a batch is (numbers, categories, target), the target of shape (rows,), or
+                                   (rows, classes) with the probabilities of each class where a teacher is learned from
     validation_step(batch, index)  logs `validation_loss`
     configure_optimizers()         uses `total_steps` of the inputs, never `trainer.estimated_stepping_batches`: with
                                    that one Lightning 2.6 forgets the loader's place when a run is resumed
 
-and may have a fifth: `prepare(numbers, target)` is called once with the whole training part before the first step, to
-fill buffers such as quantiles. Buffers and weights are saved, so a model made again from the same arguments must have
-them in the same shapes.
+and may have two more:
+
+    prepare(numbers, target)       called once with the whole training part before the first step, to fill buffers such
+                                   as quantiles; not called where training begins with the weights of another model
+    pruned(keep)                   the `init_args` that differ and the state of a network with that share of its hidden
+                                   units, for the variant `pruned`
+
+Buffers and weights are saved, so a model made again from the same arguments must have them in the same shapes.
 """
 
 import math
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from lightning import LightningModule
@@ -24,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.records.rows import TargetKind
+from components.training.members import SharedLayer, strongest
 from components.training.numbers import PiecewiseLinear
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -138,6 +145,29 @@ class TabularNet(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def pruned(self, keep: float) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The network with its strongest hidden units only, the same number in each layer.
+
+        Args:
+            keep: Share of the units that stay, 0 to 1; at least one does.
+
+        Returns:
+            The arguments that differ, and the state of the network made with them.
+        """
+        layers: list[SharedLayer] = list(self.hidden)
+        ends = [layer.weight_in() for layer in layers] + [self.head.norm(dim=2)]
+        first = torch.cat([self.first.weight, self.first.bias.unsqueeze(1)], dim=1).norm(dim=1)
+        starts = [first * self.scales.abs()] + [layer.weight_out() for layer in layers]
+        count = max(1, round(keep * self.first.out_features))
+        kept = [strongest(start * end, count) for start, end in zip(starts, ends, strict=True)]
+        state = self.state_dict()
+        state["first.weight"], state["first.bias"] = self.first.weight[kept[0]], self.first.bias[kept[0]]
+        state["scales"], state["head"] = self.scales[:, kept[0]], self.head[:, kept[-1]]
+        for place, layer in enumerate(layers):
+            smaller = layer.cut(kept[place], kept[place + 1])
+            state |= {f"hidden.{place}.{name}": value for name, value in smaller.items()}
+        return {"hidden_units": count}, {name: value.detach().clone() for name, value in state.items()}
+
     def _rate(self, step: int) -> float:
         """Share of the learning rate at a step, 0 to 1."""
         total = max(self.inputs["total_steps"], 1)
@@ -145,33 +175,15 @@ class TabularNet(LightningModule):
         return min(1.0, (step + 1) / min(WARM_UP_STEPS, total)) * (LAST_RATE + (1 - LAST_RATE) * cosine)
 
     def _loss(self, scores: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of scores of shape (members, rows, outputs) against a target of shape (rows,)."""
+        """Mean loss of scores of shape (members, rows, outputs); the target is of shape (rows,) or (rows, classes)."""
         members = scores.shape[0]
         if self.inputs["kind"] == "multiclass":
-            return functional.cross_entropy(scores.flatten(0, 1), target.repeat(members))
+            wanted = torch.cat([target] * members)
+            return functional.cross_entropy(scores.flatten(0, 1), wanted)
         wanted = target.expand(members, -1)
         if self.inputs["kind"] == "binary":
             return functional.binary_cross_entropy_with_logits(scores.squeeze(-1), wanted)
         return functional.mse_loss(scores.squeeze(-1), (wanted - self.target_mean) / self.target_std)
-
-
-class SharedLayer(nn.Module):
-    """One weight matrix for all members, with scales for what goes in and comes out, and a bias, of each one's own.
-
-    Source:
-        Wen et al. (2020), BatchEnsemble, arXiv:2002.06715.
-    """
-
-    def __init__(self, units: int, members: int) -> None:
-        super().__init__()
-        self.shared = nn.Linear(units, units, bias=False)
-        self.scale_in = nn.Parameter(torch.ones(members, 1, units))
-        self.scale_out = nn.Parameter(torch.ones(members, 1, units))
-        self.bias = nn.Parameter(torch.zeros(members, 1, units))
-
-    def forward(self, units: Tensor) -> Tensor:
-        """From (members, rows, units) to the same shape."""
-        return self.shared(units * self.scale_in) * self.scale_out + self.bias
 
 
 def _embedding(size: int, widest: int) -> nn.Embedding:

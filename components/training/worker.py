@@ -22,6 +22,7 @@ import torch
 from lightning import LightningModule, Trainer, seed_everything
 from safetensors.torch import save_file
 
+from components.cost.memory import peak_mb
 from components.errors import EverfitError, NotEnoughRows, SchemaMismatch, TrainingFailed
 from components.records.rows import Schema
 from components.settings.plugins import make
@@ -31,6 +32,7 @@ from components.training.encoding import Encoder
 from components.training.jobs import Job
 from components.training.models import Inputs
 from components.training.progress import BEST, LAST, LOSS, History, callbacks
+from components.training.teaching import blend, first_encoder, load_weights
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def train(job: Job) -> None:
     """Fit the job's model and leave it in the job's folder; goes on from the job's checkpoint if there is one.
 
     Raises:
+        ModelRefused: If the model to begin with, or the teacher, cannot be read.
         NotEnoughRows: If a part has no rows.
         SchemaMismatch: If the rows are not those of the schema.
         TrainingFailed: If the loss is not a number, or the network does not log `validation_loss`.
@@ -47,10 +50,12 @@ def train(job: Job) -> None:
     started = time.monotonic()
     torch.set_num_threads(job.settings.threads)
     seed_everything(job.settings.seed, verbose=False)
-    encoder = Encoder.fit(_rows(job.train), job.schema)
-    learn, choose = (_tensors(_rows(path), encoder, job.schema) for path in (job.train, job.validation))
-    inputs = _inputs(encoder, job.schema, job.settings, len(learn[0]))
-    network = _network(job.settings, inputs, learn)
+    rows = _rows(job.train)
+    encoder = first_encoder(job, rows)
+    learn, choose = (_tensors(frame, encoder, job.schema) for frame in (rows, _rows(job.validation)))
+    learn = (*learn[:-1], blend(learn[-1], rows, job))
+    inputs = _inputs(encoder, job.schema, job.settings, len(rows))
+    network = _network(job, inputs, learn)
     history = _fit(network, learn, choose, job)
     kept = _keep(network, history, job)
     encoder.write(job.folder / "encoder.json")
@@ -98,14 +103,16 @@ def _inputs(encoder: Encoder, schema: Schema, settings: TrainingSettings, rows: 
     )
 
 
-def _network(settings: TrainingSettings, inputs: Inputs, learn: Tensors) -> LightningModule:
-    network = make(settings.model, inputs)
+def _network(job: Job, inputs: Inputs, learn: Tensors) -> LightningModule:
+    network = make(job.settings.model, inputs)
     if not isinstance(network, LightningModule):
         raise TrainingFailed(
-            f"training wants a LightningModule, but {settings.model.class_path} is none; "
+            f"training wants a LightningModule, but {job.settings.model.class_path} is none; "
             "inherit from lightning.LightningModule"
         )
-    if callable(prepare := getattr(network, "prepare", None)):
+    if job.start is not None:
+        load_weights(network, job.start)
+    elif callable(prepare := getattr(network, "prepare", None)):
         prepare(learn[0], learn[2])
     return network
 
@@ -164,6 +171,7 @@ def _write_model(
         "validation_loss": history.epochs[kept - 1][LOSS],
         "seconds": round(seconds, 3),
         "parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
+        "peak_mb": round(peak_mb(), 1),
     }
     model = {"class_path": plugin.class_path, "init_args": plugin.init_args, "inputs": inputs}
     for name, content in {"model": model, "history": history.epochs, "fitted": facts}.items():
