@@ -69,9 +69,10 @@ $(READY): requirements.lock pyproject.toml
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	$(FIND_LINKS)
 	# uv installs in seconds what takes pip minutes, but it does not read pip's configuration: where uv cannot be had
-	# or does not find something, pip does it.
+	# or does not find something, pip does it. Compiled while it installs: each process of a flow starts faster, also where
+	# PYTHONDONTWRITEBYTECODE is set, as it is in many containers (import of Lightning: 10 s without, 4.4 s with).
 	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --constraint requirements.lock uv || true
-	if [ -x $(BIN)/uv ] && $(BIN)/uv pip install --python $(BIN)/python --quiet -r requirements.lock; then
+	if [ -x $(BIN)/uv ] && $(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -r requirements.lock; then
 	  $(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	else
 	  echo "uv could not install; trying pip, which takes some minutes" >&2

@@ -70,3 +70,15 @@ def test_a_missing_project_file_is_a_sentence(command: str, tmp_path: Path):
     assert done.returncode == 1
     assert "none.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_flow_that_fails_is_told_as_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Watching before anything was trained is one sentence that says what to do, without Prefect's traceback."""
+    monkeypatch.setenv("EVERFIT_HOME", str(tmp_path / "home"))
+
+    done = everfit("monitor", str(write_project(tmp_path)))
+
+    assert done.returncode == 1
+    assert "found none; make one with everfit train" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout

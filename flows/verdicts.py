@@ -1,0 +1,45 @@
+"""What `everfit verdict` prints: whether a version may go live, and every rule with its numbers."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from components.errors import ModelNotFound
+from components.records.models import ModelVersion
+from components.records.scores import Verdict
+from components.registry import versions
+
+
+def print_verdict(text: str, console: Console) -> None:
+    """Print the verdict on the version that `text` names, such as NAME/3 or NAME@champion.
+
+    Raises:
+        ModelNotFound: If there is no such version, or it was not judged.
+    """
+    version = versions.named(text)
+    verdict = versions.read_verdict(version)
+    if verdict is None:
+        raise ModelNotFound(
+            f"wanted the verdict on version {version.version} of {version.name}, found that it was not judged (yet); "
+            "look at its run in the MLflow UI"
+        )
+    console.print(_head(version, verdict))
+    console.print(_rules(verdict))
+
+
+def _head(version: ModelVersion, verdict: Verdict) -> str:
+    colour = {"promote": "green", "reject": "red", "inconclusive": "yellow"}[verdict.outcome]
+    return (
+        f"[bold]{version.name} version {version.version}[/bold]: [bold {colour}]{verdict.outcome}[/bold {colour}]\n"
+        f"{escape(verdict.reason)}\n"
+    )
+
+
+def _rules(verdict: Verdict) -> Table:
+    table = Table(title=f"{len(verdict.rules)} rules on {verdict.rows:,} rows", title_justify="left")
+    table.add_column("rule", no_wrap=True)
+    table.add_column("held")
+    table.add_column("wanted and found", overflow="fold")
+    for rule in verdict.rules:
+        table.add_row(rule.name, "yes" if rule.passed else "[bold red]no[/bold red]", escape(rule.detail))
+    return table
