@@ -115,7 +115,7 @@ def _tiles(story: LoopStory) -> list[dict[str, str]]:
         {
             "name": "challengers promoted",
             "value": _count(kinds["promotion"]),
-            "note": f"{kinds['rejection']} rejected by the judge",
+            "note": f"{kinds['rejection']} kept back by the judge",
         },
     ]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from components.records.watching import DecisionVerdict
 
 EventKind = Literal["release", "retraining", "promotion", "rejection"]
-VersionState = Literal["live", "replaced", "rejected"]
+VersionState = Literal["live", "replaced", "not promoted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class LoopVersion:
 
     Attributes:
         version: Its number.
-        state: `live`, `replaced` by a later one, or `rejected` by the judge.
+        state: `live`, `replaced` by a later one, or `not promoted` by the judge.
         trained_until: Event time up to which its data reached, UTC.
         live_since: Event time since which it answered, UTC; None if it never did.
         live_until: Event time until which it answered, UTC; None if it still does, or never did.
@@ -88,7 +88,7 @@ class LoopEvent:
 
     Attributes:
         at: When, in event time, UTC.
-        kind: A retraining was asked for, its version was promoted or rejected, or the first one released.
+        kind: A retraining was asked for, its version was promoted or not, or the first one released.
         version: Which version; None for a retraining that has none yet.
         detail: One sentence with the numbers, such as the verdict's reason.
     """

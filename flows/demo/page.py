@@ -108,7 +108,7 @@ def _versions(found: Figures, made: dict[int, ModelFiles]) -> tuple[LoopVersion,
     return tuple(
         LoopVersion(
             version=number,
-            state="rejected" if number not in since else "replaced" if number in until else "live",
+            state="not promoted" if number not in since else "replaced" if number in until else "live",
             trained_until=asked[number].decision.window.end if number in asked else begin,
             live_since=since.get(number),
             live_until=until.get(number),

@@ -48,7 +48,7 @@
 
   const MARKS = {
     promotion: { symbol: "triangle-up", color: "good", name: "promoted" },
-    rejection: { symbol: "x", color: "bad", name: "rejected" },
+    rejection: { symbol: "x", color: "bad", name: "not promoted" },
   };
 
   function events(kind, level) {

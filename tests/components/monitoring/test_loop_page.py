@@ -62,7 +62,7 @@ def made_up_story(out: Path) -> LoopStory:
         versions=(
             LoopVersion(1, "replaced", START, START, times[2], 0.671, "first"),
             LoopVersion(2, "replaced", times[2], times[2], times[8], 0.702, "47% of the columns drifted"),
-            LoopVersion(3, "rejected", times[6], None, None, 0.689, "47% of the columns drifted"),
+            LoopVersion(3, "not promoted", times[6], None, None, 0.689, "47% of the columns drifted"),
             LoopVersion(4, "live", times[8], times[8], None, 0.711, NASTY),
         ),
         events=(
