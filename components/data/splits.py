@@ -1,6 +1,7 @@
 """Divides a table version by time: learn on the old, choose on the newer, score on the newest.
 
-Split by time, not by chance: yesterday's rows in the test part would be answered by today's in training.
+Split by time, not by chance: yesterday's rows in the test part would be answered by today's in training. The holdout
+alone is drawn by a hash, and no version learns from it, so that old and new versions can be compared on the same rows.
 """
 
 import logging
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from components.data.holdouts import kept_back
 from components.data.schema import infer_schema
 from components.data.tables import content_sha256, read_table
 from components.errors import NotEnoughRows
@@ -38,6 +40,10 @@ def split(
         test_days: Other length of the test part than the project's, in days of event time.
         validation_days: Other length of the validation part.
 
+    Returns:
+        The parts. Rows that `data.split.holdout_share` keeps back are in none of train, validation, test and reference;
+        those from before the test part are the holdout, which is None where the share is 0.
+
     Raises:
         NotEnoughRows: If a part is empty, or the training part knows one class only.
     """
@@ -46,11 +52,15 @@ def split(
     test_from = table.last - timedelta(days=test_days or settings.test_days)
     validation_from = test_from - timedelta(days=validation_days or settings.validation_days)
     when = pl.col(schema.timestamp)
+    away = kept_back(frame, schema, settings.holdout_share)
+    free = frame.filter(~away)
     parts = {
-        "train": frame.filter(when <= validation_from),
-        "validation": frame.filter((when > validation_from) & (when <= test_from)),
-        "test": frame.filter(when > test_from),
+        "train": free.filter(when <= validation_from),
+        "validation": free.filter((when > validation_from) & (when <= test_from)),
+        "test": free.filter(when > test_from),
     }
+    if settings.holdout_share:
+        parts["holdout"] = frame.filter(away).filter(when <= test_from)
     _refuse_empty(parts, table, schema)
     parts["reference"] = sample(parts["train"], settings.reference_rows, project.training.seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +102,7 @@ def _refuse_empty(parts: dict[str, pl.DataFrame], table: TableVersion, schema: S
             f"{table.path} version {table.version}: every part must hold rows, but the {table.rows:,} rows from "
             f"{table.first:%Y-%m-%d} to {table.last:%Y-%m-%d} divide into {counts}; "
             "ingest a longer time, or shorten data.split.test_days and validation_days"
+            + (", or raise holdout_share" if "holdout" in parts else "")
         )
     classes = parts["train"][schema.target].unique()
     if schema.target_kind != "regression" and classes.len() < 2:

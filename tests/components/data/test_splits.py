@@ -11,9 +11,11 @@ from components.data.schema import infer_schema
 from components.data.splits import sample, split
 from components.data.tables import content_sha256, ingest, read_table
 from components.errors import NotEnoughRows
-from components.records.rows import Schema, Split, TableVersion
+from components.records.rows import Part, Schema, Split, TableVersion
 from components.settings.project import Project
 from tests.components.data.rides import BEGIN, project, rides
+
+SPLIT = {"test_days": 3, "validation_days": 2, "reference_rows": 100}
 
 
 def table_of(folder: Path, frame: pl.DataFrame) -> tuple[TableVersion, Schema, Project]:
@@ -126,3 +128,70 @@ def test_a_sample_keeps_the_order_and_is_the_same_each_time():
 def test_a_small_table_is_its_own_sample():
     """There is nothing to draw."""
     assert sample(rides(30), 50, seed=1).height == 30
+
+
+def held(folder: Path, frame: pl.DataFrame, share: float = 0.2, **days: float) -> Split:
+    """Rides divided with a holdout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = project(folder, frame, split=SPLIT | {"holdout_share": share})
+    table = ingest(settings, folder / "table")
+    return split(table, infer_schema(read_table(table), settings.data), settings, folder / "parts", **days)
+
+
+def rides_of(part: Part) -> set[str]:
+    """The ids of a part."""
+    return set(pl.read_parquet(part.path)["ride"])
+
+
+def test_no_holdout_is_kept_unless_asked_for(tmp_path: Path):
+    """The default costs no row."""
+    assert divide(tmp_path).holdout is None
+
+
+def test_the_holdout_is_in_no_other_part_and_older_than_the_test(tmp_path: Path):
+    """About a fifth of the rows, in the order of time; those that are as new as the test wait for a later version."""
+    parts = held(tmp_path, rides())
+
+    assert parts.holdout is not None
+    kept = rides_of(parts.holdout)
+    assert 0.12 * 328 < len(kept) < 0.28 * 328
+    assert not kept & (rides_of(parts.train) | rides_of(parts.validation) | rides_of(parts.test))
+    assert not kept & rides_of(parts.reference)
+    assert parts.holdout.last < parts.test.first
+    assert pl.read_parquet(parts.holdout.path)["began"].is_sorted()
+    assert parts.test.rows < 72
+
+
+def test_a_row_of_the_holdout_is_learned_from_in_no_later_version(tmp_path: Path):
+    """The second version has seen more days, in another order: what the first kept back is kept back again."""
+    first = held(tmp_path / "first", rides(400))
+    later = held(tmp_path / "later", rides(600).sample(fraction=1, shuffle=True, seed=1), test_days=2)
+
+    assert first.holdout is not None
+    assert later.holdout is not None
+    assert rides_of(first.holdout) < rides_of(later.holdout)
+    learned = rides_of(later.train) | rides_of(later.validation) | rides_of(later.test)
+    assert not rides_of(first.holdout) & learned
+
+
+def test_a_live_row_that_comes_back_under_its_id_stays_kept_back(tmp_path: Path):
+    """The ledger gives rows back with the columns the model knows; the id decides, not the table."""
+    frame = rides(400)
+    whole = held(tmp_path / "whole", frame)
+    live = frame.tail(200).select("station", "warm", "riders", "member", "began", "ride", "long")
+    live.write_parquet(tmp_path / "live.parquet")
+    folder = tmp_path / "grown"
+    folder.mkdir()
+    settings = project(folder, frame.head(200), split=SPLIT | {"holdout_share": 0.2})
+    table = ingest(settings, folder / "table", extra=tmp_path / "live.parquet")
+
+    grown = split(table, infer_schema(read_table(table), settings.data), settings, folder / "parts")
+
+    assert rides_of(grown.holdout) == rides_of(whole.holdout)
+    assert rides_of(grown.train) == rides_of(whole.train)
+
+
+def test_a_holdout_without_a_row_is_refused(tmp_path: Path):
+    """It was asked for, and nothing could be compared on it."""
+    with pytest.raises(NotEnoughRows, match=r"divide into .* holdout 0; .* or raise holdout_share"):
+        held(tmp_path, rides(), share=1e-9)
