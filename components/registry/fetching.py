@@ -18,16 +18,12 @@ from mlflow.exceptions import MlflowException
 
 from components.errors import ModelNotFound, ModelRefused
 from components.records.models import ModelFiles, ModelVersion
-from components.records.rows import Schema
+from components.registry.opening import open_version
 from components.registry.packing import (
     GRAPH,
     MANIFEST,
     PACKED,
-    REFERENCE,
-    SCHEMA,
-    check_files,
     file_sha256,
-    read_manifest,
     refused_files,
 )
 from components.registry.tracking import address, has_server, is_absent, local_artifacts, reaching
@@ -54,7 +50,7 @@ def fetch(version: ModelVersion, cache: Path) -> ModelFiles:
     """
     folder = cache / version.name / str(version.version)
     if folder.is_dir():
-        files = _open(folder, version)
+        files = open_version(folder, version)
         if files is not None:
             return files
         log.warning("cached version is another one's folder=%s wanted=%s; fetching it again", folder, version.sha256)
@@ -62,13 +58,13 @@ def fetch(version: ModelVersion, cache: Path) -> ModelFiles:
     _sweep(folder.parent)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as scratch:
         packed = _download(version, Path(scratch))
-        if _open(packed, version) is None:
+        if open_version(packed, version) is None:
             raise ModelRefused(
                 f"wanted {GRAPH} of {version.name} version {version.version} with sha256 {version.sha256}, found "
                 f"{file_sha256(packed / GRAPH)} at {address()}; promote another version, and find out who changed it"
             )
         _put(packed, folder, version)
-    files = _open(folder, version)
+    files = open_version(folder, version)
     assert files is not None, "what was put in place was checked"
     return files
 
@@ -92,22 +88,6 @@ def last_champion(name: str, cache: Path) -> ModelVersion | None:
     except (OSError, ValueError, TypeError) as err:
         log.warning("last champion not readable file=%s error=%s; it is noted anew at the next take-over", file, err)
         return None
-
-
-def _open(folder: Path, version: ModelVersion) -> ModelFiles | None:
-    """The files in a folder, checked; None if they are whole, but another version's (of a registry that was reset)."""
-    manifest = read_manifest(folder)
-    check_files(folder, manifest)
-    if (manifest.name, manifest.files[GRAPH]) != (version.name, version.sha256):
-        return None
-    return ModelFiles(
-        version=version,
-        graph=folder / GRAPH,
-        schema=Schema.from_json((folder / SCHEMA).read_text()),
-        reference=folder / REFERENCE,
-        metrics=manifest.metrics,
-        config_sha256=manifest.config_sha256,
-    )
 
 
 def _download(version: ModelVersion, scratch: Path) -> Path:
@@ -159,7 +139,7 @@ def _put(packed: Path, folder: Path, version: ModelVersion) -> None:
     try:
         packed.replace(folder)
     except OSError:  # not empty: another process was faster, or it is the one that is to be replaced
-        if _open(folder, version) is not None:
+        if open_version(folder, version) is not None:
             return
         folder.replace(packed.parent / "outdated")
         packed.replace(folder)

@@ -3,7 +3,8 @@
 import html
 import time
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,9 +12,30 @@ from components.data.ledger import LabelBatch, Ledger, PredictionBatch, new_ids
 from components.records.rows import Schema
 from components.serving import openapi
 from components.serving.counters import Counters
-from components.serving.follower import Follower
 from components.serving.predictor import Live, Outputs
 from components.serving.refusals import NO_CHAMPION, Refused
+
+
+class Holder(Protocol):
+    """What holds the version that answers: a `Follower`, which replaces it, or `Pinned`, which does not.
+
+    Attributes:
+        name: Name of the registered model.
+        live: The version that answers; None while there is none.
+        last_error: Why another one, or none, answers; empty if all is well.
+        looked_at: When it last looked for a version.
+    """
+
+    name: str
+    live: Live | None
+    last_error: str
+    looked_at: datetime | None
+
+    def start(self, *, wait_seconds: float) -> None:
+        """Begin; returns after the first look, or after that time."""
+
+    def stop(self) -> None:
+        """Look no more."""
 
 
 class Answering:
@@ -30,7 +52,7 @@ class Answering:
 
     def __init__(
         self,
-        follower: Follower,
+        follower: Holder,
         ledger: Ledger,
         counters: Counters,
         *,

@@ -1,6 +1,7 @@
-"""How the service is started: one command and its environment, the same for the supervisor, a test and a container."""
+"""How the service is started: its commands and their environment, the same for supervisor, sandbox and container."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import components
 from components.settings.environment import Environment
 
 SERVICE = "components.serving.service:EverfitService"
+# The folder that holds the package: where BentoML looks for the service.
+ROOT = Path(components.__file__).resolve().parents[1]
+# Names the process that a lone worker must not outlive.
+STARTER_VARIABLE = "EVERFIT_STARTER_PID"
 # A request in flight gets this long when the service is asked to stop.
 GRACEFUL_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
@@ -26,12 +31,34 @@ def serve_command(environment: Environment, project_file: Path, workers: int) ->
     """
     command = [
         *(sys.executable, "-m", "bentoml", "serve", SERVICE),
-        *("--working-dir", str(Path(components.__file__).resolve().parents[1])),
+        *("--working-dir", str(ROOT)),
         *("--host", environment.host, "--port", str(environment.service_port)),
         *("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)),
         *("--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)),
     ]
     return command, _variables(environment, project_file, workers)
+
+
+def worker_command(environment: Environment, project_file: Path, listener: int) -> tuple[list[str], dict[str, str]]:
+    """The command of one worker without BentoML's supervisor, which would start it with these very words.
+
+    It is up 2 s sooner and ends with the process that starts it; for a sandbox, where nobody restarts a worker.
+
+    Args:
+        environment: Where things run.
+        project_file: The project file.
+        listener: Descriptor of the bound socket it answers on, which it inherits.
+
+    Returns:
+        The command, which must be run in `ROOT`, and the variables to set beside those that are there.
+    """
+    command = [
+        *(sys.executable, "-m", "_bentoml_impl.worker.service", SERVICE),
+        *("--fd", str(listener), "--worker-id", "1"),
+        *("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)),
+        *("--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)),
+    ]
+    return command, {**_variables(environment, project_file, workers=1), STARTER_VARIABLE: str(os.getpid())}
 
 
 def _variables(environment: Environment, project_file: Path, workers: int) -> dict[str, str]:

@@ -7,11 +7,12 @@ import threading
 from pathlib import Path
 
 from components.data.ledger import Ledger
-from components.registry.tracking import connect
-from components.serving.answering import Answering
+from components.serving.answering import Answering, Holder
+from components.serving.command import STARTER_VARIABLE
 from components.serving.counters import Counters
-from components.serving.follower import Follower
+from components.serving.pinned import Pinned
 from components.settings.environment import Environment
+from components.settings.project import Project
 from components.settings.reading import load_project
 
 log = logging.getLogger(__name__)
@@ -32,18 +33,11 @@ class Worker:
     def __init__(self, project_file: Path, environment: Environment) -> None:
         project = load_project(project_file)
         serving = project.serving
-        connect(environment)
         counters = Counters()
         self._ledger = Ledger(environment.ledger(project.name), durability=serving.durability)
-        self._follower = Follower(
-            project.name,
-            cache=environment.cache(),
-            max_rows=serving.max_rows,
-            poll_seconds=serving.poll_seconds,
-            counters=counters,
-        )
+        self._holder = _holder(project, environment, counters)
         self.answering = Answering(
-            self._follower,
+            self._holder,
             self._ledger,
             counters,
             max_rows=serving.max_rows,
@@ -52,14 +46,31 @@ class Worker:
         )
 
     def start(self) -> None:
-        """Take the champion, then follow the alias; returns after the first look."""
-        threading.Thread(target=_leave_with, args=(os.getppid(),), name="everfit-orphan", daemon=True).start()
-        self._follower.start(wait_seconds=FIRST_LOOK_SECONDS)
+        """Take the champion, then follow the alias, or take the pinned version; returns after the first look."""
+        # Who started it says so where it can: by now, one that was killed is not the parent any more.
+        starter = int(os.environ.get(STARTER_VARIABLE) or os.getppid())
+        threading.Thread(target=_leave_with, args=(starter,), name="everfit-orphan", daemon=True).start()
+        self._holder.start(wait_seconds=FIRST_LOOK_SECONDS)
 
     def close(self) -> None:
         """Look no more, and let go of the ledger."""
-        self._follower.stop()
+        self._holder.stop()
         self._ledger.close()
+
+
+def _holder(project: Project, environment: Environment, counters: Counters) -> Holder:
+    """What holds the version that answers."""
+    cache, max_rows = environment.cache(), project.serving.max_rows
+    if environment.pinned_version is not None:
+        number = environment.pinned_version
+        return Pinned(project.name, number, cache=cache, max_rows=max_rows, counters=counters)
+    # MLflow takes longer to import than all the rest; a pinned service needs nothing of it.
+    from components.registry.tracking import connect  # noqa: PLC0415
+    from components.serving.follower import Follower  # noqa: PLC0415
+
+    connect(environment)
+    poll_seconds = project.serving.poll_seconds
+    return Follower(project.name, cache=cache, max_rows=max_rows, poll_seconds=poll_seconds, counters=counters)
 
 
 def _leave_with(parent: int) -> None:

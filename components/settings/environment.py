@@ -23,6 +23,7 @@ class Environment(BaseSettings):
     runner_port: int = Field(8090, ge=1, le=65535, description="Health of the process that serves the deployments.")
     tracking_uri: str | None = Field(None, description="MLflow server in use; unset: a SQLite file under home.")
     service_url: str | None = Field(None, description="Endpoint in use; unset: host and service_port.")
+    pinned_version: int | None = Field(None, ge=1, description="The service answers with this version of its cache.")
     warm_runs: bool = Field(True, description="Fork flow runs from a process with everything imported: 10 s sooner.")
     start_seconds: float = Field(90, gt=0, description="How long a server may take to become healthy.")
 

@@ -117,7 +117,7 @@ class Registry:
                 tiny.lineage(project),
                 tiny.split(folder),
                 tiny.fitted(folder),
-                tiny.variant(bias, folder),
+                tiny.workshop(bias, folder),
                 tiny.scorecard(),
             )
         return self.versions[bias]

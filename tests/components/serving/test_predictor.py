@@ -118,13 +118,13 @@ def test_a_broken_version_rests_and_another_is_taken_at_once(registry: Registry,
 
 def _register(project: Project, folder: Path, bias: float) -> ModelVersion:
     folder.mkdir()
-    fitted, variant = tiny.fitted(folder), tiny.variant(bias, folder)
-    return register(project, tiny.lineage(project), tiny.split(folder), fitted, variant, tiny.scorecard())
+    fitted, workshop = tiny.fitted(folder), tiny.workshop(bias, folder)
+    return register(project, tiny.lineage(project), tiny.split(folder), fitted, workshop, tiny.scorecard())
 
 
 def test_a_worker_needs_nothing_that_only_training_needs():
     """The image that answers requests holds no torch, no Lightning, no Prefect, no Evidently and no ONNX tools."""
-    code = "import sys, components.serving.service, components.serving.worker; print(*sys.modules)"
+    code = "import sys\nfrom components.serving import follower, service, worker\nprint(*sys.modules)"
 
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 

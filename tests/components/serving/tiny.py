@@ -15,9 +15,11 @@ import onnx
 import polars as pl
 from onnx import TensorProto, helper, numpy_helper
 
-from components.records.models import FittedModel, Lineage, Variant
+from components.records.models import FittedModel, Lineage, ModelFiles, ModelVersion, RatedVariant, Variant, Workshop
 from components.records.rows import Column, Part, Schema, Split, TableVersion
 from components.records.scores import Scorecard
+from components.registry.packing import GRAPH, MANIFEST, PACKED, REFERENCE, Manifest, file_sha256
+from components.registry.packing import SCHEMA as SCHEMA_FILE
 from components.settings.project import Project
 
 CODES = {"UA": 1.0, "日本": 2.0}
@@ -99,6 +101,39 @@ def variant(bias: float, folder: Path) -> Variant:
     file = graph(bias, folder / "model.onnx")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return Variant("fp32", file, digest, SCHEMA, max_difference=0.0, megabytes=file.stat().st_size / 1e6)
+
+
+def workshop(bias: float, folder: Path) -> Workshop:
+    """The same, as the one variant that was built."""
+    chosen = variant(bias, folder)
+    table, picture = folder / "variants.md", folder / "variants.png"
+    table.write_text("| variant |")
+    picture.write_bytes(b"a picture")
+    return Workshop((RatedVariant(chosen, quality=0.75, quality_loss=0.0),), {}, chosen, table, picture)
+
+
+def packed(folder: Path, file: Path, schema: Schema = SCHEMA, *, name: str, number: int = 3) -> ModelFiles:
+    """A version's folder with its manifest, as the registry fetches it, around a graph that stands in it."""
+    (folder / SCHEMA_FILE).write_text(schema.to_json())
+    split(folder).reference.path.rename(folder / REFERENCE)
+    manifest = Manifest(name, {one: file_sha256(folder / one) for one in PACKED}, {"roc_auc": 0.75}, "c" * 64)
+    (folder / MANIFEST).write_text(manifest.to_json())
+    version = ModelVersion(name, number, "run", manifest.files[GRAPH])
+    return ModelFiles(version, file, schema, folder / REFERENCE, manifest.metrics, manifest.config_sha256)
+
+
+def changed_graph(file: Path, *more: onnx.NodeProto, takes: str, into: str) -> Path:
+    """The graph with more nodes, the last of which gives what the node with the output `into` took from `takes`."""
+    model = onnx.load(file)
+    nodes = list(model.graph.node)
+    (target,) = (one for one in nodes if into in one.output)
+    target.input[:] = [more[-1].output[0] if name == takes else name for name in target.input]
+    place = nodes.index(target)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:place], *more, *nodes[place:]])
+    onnx.checker.check_model(model)
+    onnx.save(model, file)
+    return file
 
 
 def split(folder: Path) -> Split:
