@@ -160,12 +160,49 @@ def decisions(project: ProjectFile) -> None:
     decision_table(project)
 
 
+@app.command()
+def verdict(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="NAME/3, NAME@champion, or NAME for its champion.")],
+) -> None:
+    """Show whether a version may go live, and every rule with its numbers."""
+    from rich.console import Console
+
+    from flows.verdicts import print_verdict
+
+    _connect()
+    print_verdict(version, Console(highlight=False))
+
+
+@app.command()
+def approve(
+    project: ProjectFile,
+    refuse: Annotated[bool, typer.Option("--refuse", help="The champion stays.")] = False,
+    reason: Annotated[str, typer.Option(help="Who says so, or why; kept with the verdict.")] = "",
+) -> None:
+    """Answer the run that waits for a person before it promotes a version."""
+    _join(project)
+    from components.settings.reading import load_project
+    from flows.approvals import answer
+
+    run = answer(load_project(project), approve=not refuse, reason=reason)
+    typer.echo(f"run {run.name} goes on: {'refused' if refuse else 'approved'}")
+
+
 @app.command(hidden=True)
 def runner(project: ProjectFile) -> None:
     """Serve the project's deployments (started by `everfit up`)."""
     from flows.runner import run
 
     run(project.resolve())
+
+
+def _connect() -> None:
+    """Use the registry of the running stack, or the one in the home folder."""
+    from components.registry import tracking
+    from components.settings.environment import Environment
+    from flows.stack.state import join_running
+
+    tracking.connect(join_running(Environment()))
 
 
 def _join(project: Path) -> None:
@@ -175,10 +212,12 @@ def _join(project: Path) -> None:
     """
     from components.settings.environment import Environment
     from components.settings.reading import load_project
+    from flows.sentences import instead_of_tracebacks
     from flows.stack.servers import QUIET
     from flows.stack.state import embed_prefect, join_running
 
     load_project(project)
+    instead_of_tracebacks()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     join_running(Environment())

@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 # Three runs at once: a retraining, a monitor and a reconcile. More would only wait for the two cores of a laptop.
 RUNS_AT_ONCE = 3
-UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+# A paused run, too, waits in a process of its own: if that is gone, no answer can reach it.
+UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
 
 
 def run(project_file: Path) -> None:

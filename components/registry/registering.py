@@ -21,11 +21,12 @@ from mlflow.exceptions import MlflowException
 
 from components.errors import ModelRefused
 from components.records.jsonable import to_jsonable
-from components.records.models import FittedModel, Lineage, ModelVersion, Variant
+from components.records.models import FittedModel, Lineage, ModelVersion, Variant, Workshop
 from components.records.rows import Split
 from components.records.scores import Scorecard
 from components.registry.datasets import DIGEST_CHARACTERS, log_datasets
 from components.registry.epochs import epoch_metrics
+from components.registry.figures import making_figures, score_figures
 from components.registry.packing import GRAPH, MANIFEST, REFERENCE, SCHEMA, Manifest, file_sha256
 from components.registry.signatures import signature
 from components.registry.stories import birth_story, model_story, run_name, version_tags
@@ -43,7 +44,7 @@ def register(
     lineage: Lineage,
     split: Split,
     fitted: FittedModel,
-    variant: Variant,
+    workshop: Workshop,
     scorecard: Scorecard,
     *,
     extra_artifacts: Sequence[Path] = (),
@@ -58,7 +59,7 @@ def register(
         lineage: Where it comes from and why.
         split: The rows it was made from.
         fitted: How training went.
-        variant: The graph.
+        workshop: The graph that was chosen, and the variants it was chosen from.
         scorecard: How good the graph is on the test part.
         extra_artifacts: Further files for the run.
 
@@ -67,7 +68,8 @@ def register(
         ModelRefused: If MLflow would store other bytes than those that were scored.
     """
     started = time.monotonic()
-    story = birth_story(lineage, split, fitted, variant, scorecard)
+    variant = workshop.chosen
+    story = birth_story(lineage, split, fitted, workshop, scorecard)
     with reaching(f"a new version of {project.name}"), tempfile.TemporaryDirectory() as scratch:
         experiment = experiment_id(project.name)
         _ensure_model(project)
@@ -76,10 +78,11 @@ def register(
             run_id = run.info.run_id
             _log_params(run_id, project)
             log_datasets(split)
-            mlflow.log_artifacts(str(_gather(Path(scratch), project, fitted, scorecard, extra_artifacts)))
+            extra = [workshop.table, workshop.picture, *extra_artifacts]
+            mlflow.log_artifacts(str(_gather(Path(scratch), project, fitted, scorecard, extra)))
             packed = _pack(Path(scratch), project, split, variant, scorecard)
             model_id = _log_graph(variant, packed)
-            _log_scores(run_id, model_id, fitted, variant, scorecard, split)
+            _log_scores(run_id, model_id, fitted, workshop, scorecard, split)
             _log_epochs(run_id, fitted)
             tags = version_tags(lineage, split, variant) | {"manifest_sha256": file_sha256(packed / MANIFEST)}
             made = MlflowClient().create_model_version(
@@ -136,25 +139,17 @@ def _flat(settings: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 
 def _log_scores(
-    run_id: str, model_id: str, fitted: FittedModel, variant: Variant, scorecard: Scorecard, split: Split
+    run_id: str, model_id: str, fitted: FittedModel, workshop: Workshop, scorecard: Scorecard, split: Split
 ) -> None:
-    """The scorecard, tied to the model and its test rows, and the sizes."""
+    """The scorecard, tied to the model and its test rows, and what it took to make the model."""
     now = _now_ms()
     digest = split.test.sha256[:DIGEST_CHARACTERS]
     scores = [
         Metric(name, value, now, 0, model_id=model_id, dataset_name="test", dataset_digest=digest)
-        for name, value in scorecard.metrics.items()
+        for name, value in score_figures(scorecard).items()
     ]
-    sizes = {
-        "fit_seconds": fitted.seconds,
-        "epochs": fitted.epochs,
-        "best_epoch": fitted.best_epoch,
-        "best_validation_loss": fitted.validation_loss,
-        "parameters": fitted.parameters,
-        "graph_megabytes": variant.megabytes,
-        "graph_max_difference": variant.max_difference,
-    }
-    MlflowClient().log_batch(run_id, metrics=[*scores, *(Metric(name, value, now, 0) for name, value in sizes.items())])
+    making = [Metric(name, value, now, 0) for name, value in making_figures(fitted, workshop).items()]
+    MlflowClient().log_batch(run_id, metrics=[*scores, *making])
 
 
 def _log_epochs(run_id: str, fitted: FittedModel) -> None:
@@ -169,7 +164,8 @@ def _gather(scratch: Path, project: Project, fitted: FittedModel, scorecard: Sco
     folder = scratch / "artifacts"
     (folder / "plots").mkdir(parents=True)
     history = fitted.folder / "history.json"
-    for file in (project.file, *([history] if history.is_file() else []), *extra):
+    page = [scorecard.page] if scorecard.page else []
+    for file in (project.file, *([history] if history.is_file() else []), *page, *extra):
         shutil.copy(file, folder)
     for plot in scorecard.plots:
         shutil.copy(plot, folder / "plots")

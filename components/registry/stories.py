@@ -3,9 +3,9 @@
 import re
 from datetime import datetime
 
-from components.records.models import FittedModel, Lineage, Variant
+from components.records.models import FittedModel, Lineage, Variant, Workshop
 from components.records.rows import Part, Split
-from components.records.scores import Scorecard, Verdict
+from components.records.scores import Rule, Scorecard, Verdict
 
 # MLflow keeps descriptions of at most 5,000 characters: PostgreSQL refuses longer ones.
 DESCRIPTION_CHARACTERS = 5_000
@@ -59,9 +59,9 @@ def verdict_tags(verdict: Verdict) -> dict[str, str]:
     return tags
 
 
-def birth_story(lineage: Lineage, split: Split, fitted: FittedModel, variant: Variant, scorecard: Scorecard) -> str:
+def birth_story(lineage: Lineage, split: Split, fitted: FittedModel, workshop: Workshop, scorecard: Scorecard) -> str:
     """What a version was made from and how good it is, in Markdown."""
-    table = split.table
+    table, variant = split.table, workshop.chosen
     asked = f" (decision `{lineage.decision_id}`)" if lineage.decision_id else ""
     lines = [
         f"**Why:** {lineage.reason}{asked}.",
@@ -77,10 +77,12 @@ def birth_story(lineage: Lineage, split: Split, fitted: FittedModel, variant: Va
         f"{fitted.best_epoch}. **Graph** `{variant.name}`: {variant.megabytes:.2f} MB, at most "
         f"{variant.max_difference:.1e} from the network.",
         "",
-        f"| metric | on {scorecard.rows:,} test rows |",
-        "|---|---|",
-        *(f"| {name} | {value:.4f} |" for name, value in sorted(scorecard.metrics.items())),
+        f"| metric | on {scorecard.rows:,} test rows | interval |",
+        "|---|---|---|",
+        *(_metric_row(name, value, scorecard) for name, value in sorted(scorecard.metrics.items())),
         "",
+        *_margins(scorecard),
+        *_behaviours(scorecard),
         f"Code `{lineage.commit[:12]}`, project file `{lineage.project_sha256[:12]}`.",
     ]
     return _cut("\n".join(lines))
@@ -99,7 +101,7 @@ def with_verdict(story: str, verdict: Verdict, at: datetime | None) -> str:
         f"| this version | {verdict.candidate:.4f} |",
         *([] if verdict.champion is None else [f"| champion then | {verdict.champion:.4f} |"]),
         "",
-        *(f"- {'held' if rule.passed else '**failed**'} {rule.name}: {rule.detail}" for rule in verdict.rules),
+        *(_rule(rule) for rule in verdict.rules),
     ]
     told = "\n".join(lines)
     # Of a story too long for MLflow, the verdict is kept and the birth is cut.
@@ -118,6 +120,28 @@ def model_story(project: str, target: str, kind: str) -> str:
 def day(moment: datetime) -> str:
     """The date of a moment."""
     return f"{moment:%Y-%m-%d}"
+
+
+def _metric_row(name: str, value: float, scorecard: Scorecard) -> str:
+    low, high = scorecard.intervals.get(name, (None, None))
+    interval = "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+    return f"| {name} | {value:.4f} | {interval} |"
+
+
+def _margins(scorecard: Scorecard) -> list[str]:
+    if not scorecard.margins:
+        return []
+    told = ", ".join(f"{value:+.4f} over {name}" for name, value in scorecard.margins.items())
+    return [f"**Against simple models:** {told}.", ""]
+
+
+def _behaviours(scorecard: Scorecard) -> list[str]:
+    told = [_rule(rule) for rule in scorecard.behaviours]
+    return [*told, ""] if told else []
+
+
+def _rule(rule: Rule) -> str:
+    return f"- {'held' if rule.passed else '**failed**'} {rule.name}: {rule.detail}"
 
 
 def _part_row(name: str, part: Part) -> str:

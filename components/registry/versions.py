@@ -4,6 +4,8 @@ import logging
 from datetime import datetime
 from typing import Any
 
+import mlflow
+import msgspec
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -17,6 +19,7 @@ from components.registry.tracking import address, is_absent, reaching
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
+VERDICT = "verdict.json"
 
 
 def champion(name: str) -> ModelVersion | None:
@@ -55,6 +58,26 @@ def version(name: str, number: int) -> ModelVersion:
                 f"wanted version {number} of {name} from MLflow at {address()}, found {_what_exists(name)}; "
                 "train one with everfit train, or name one of these"
             ) from err
+
+
+def named(text: str) -> ModelVersion:
+    """The version that a person means by `NAME/3`, `NAME@champion` or `NAME`, which is its champion.
+
+    Raises:
+        ModelNotFound: If there is none, or the text names none.
+    """
+    name, slash, number = text.removeprefix("models:/").partition("/")
+    if slash and number.isdecimal():
+        return version(name, int(number))
+    bare = name.removesuffix(f"@{CHAMPION}")
+    if slash or not bare or "@" in bare:
+        raise ModelNotFound(f"wanted a version such as NAME/3, NAME@{CHAMPION} or NAME, found {text!r}; name one so")
+    if (found := champion(bare)) is None:
+        raise ModelNotFound(
+            f"wanted the champion of {bare} from MLflow at {address()}, found {_what_exists(bare)} and none of them is "
+            "champion; name a version as NAME/3, or make one with everfit train"
+        )
+    return found
 
 
 def versions(name: str) -> list[ModelVersion]:
@@ -102,7 +125,7 @@ def log_verdict(
     """
     client = MlflowClient()
     with reaching(f"a place for the verdict on version {version.version} of {version.name}"):
-        client.log_dict(version.run_id, to_jsonable(verdict), "verdict.json")
+        client.log_dict(version.run_id, to_jsonable(verdict), VERDICT)
         found = client.get_model_version(version.name, str(version.version))
         when = at or _moment(found.tags.get("promoted_at"))
         story = with_verdict(found.description or "", verdict, when)
@@ -110,6 +133,16 @@ def log_verdict(
         for name, value in (verdict_tags(verdict) | (extra or {})).items():
             if found.tags.get(name) != value:
                 client.set_model_version_tag(version.name, str(version.version), name, value)
+
+
+def read_verdict(version: ModelVersion) -> Verdict | None:
+    """The verdict that is stored with the version; None if it was not judged yet."""
+    with reaching(f"the verdict on version {version.version} of {version.name}"):
+        stored = {file.path for file in MlflowClient().list_artifacts(version.run_id)}
+        if VERDICT not in stored:
+            return None
+        text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{VERDICT}")
+    return msgspec.json.decode(text, type=Verdict)
 
 
 def registered(name: str) -> list[Any]:

@@ -22,7 +22,20 @@ def test_help_lists_the_commands():
     done = everfit("--help")
 
     assert done.returncode == 0
-    for name in ("demo", "up", "down", "status", "check", "train", "release", "monitor", "retrain", "reconcile"):
+    for name in (
+        "demo",
+        "up",
+        "down",
+        "status",
+        "check",
+        "train",
+        "release",
+        "monitor",
+        "retrain",
+        "reconcile",
+        "verdict",
+        "approve",
+    ):
         assert name in done.stdout
 
 

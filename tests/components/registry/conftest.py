@@ -23,7 +23,16 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper
 
-from components.records.models import FittedModel, Lineage, ModelVersion, Variant
+from components.records.models import (
+    FittedModel,
+    Footprint,
+    Latency,
+    Lineage,
+    ModelVersion,
+    RatedVariant,
+    Variant,
+    Workshop,
+)
 from components.records.rows import Column, Part, Schema, Split, TableVersion
 from components.records.scores import Rule, Scorecard, Verdict
 from components.registry import tracking
@@ -102,12 +111,17 @@ class Made:
     lineage: Lineage
     split: Split
     fitted: FittedModel
-    variant: Variant
+    workshop: Workshop
     scorecard: Scorecard
+
+    @property
+    def variant(self) -> Variant:
+        """The graph."""
+        return self.workshop.chosen
 
     def register(self) -> ModelVersion:
         """The version that the registry makes of it."""
-        return register(self.project, self.lineage, self.split, self.fitted, self.variant, self.scorecard)
+        return register(self.project, self.lineage, self.split, self.fitted, self.workshop, self.scorecard)
 
 
 Make = Callable[..., Made]
@@ -121,16 +135,23 @@ def hand_over(home: Path, name: str, *, weight: float = 2.0, **lineage: Any) -> 
     split = _split(folder)
     plot = folder / "roc.png"
     plot.write_bytes(PIXEL)
+    page = folder / "scorecard.html"
+    page.write_text("<!doctype html><title>scorecard</title>")
     given = {"reason": "manual", "commit": "c0ffee" * 6, "until": START + timedelta(days=90)} | lineage
     scorecard = Scorecard(
         metrics={"roc_auc": 0.71234, "log_loss": 0.5},
         rows=split.test.rows,
         table_sha256=split.test.sha256,
+        intervals={"roc_auc": (0.69, 0.73)},
         slices={"origin=EWR": {"roc_auc": 0.7}},
+        gaps={"origin": {"equalized odds": 0.1}},
+        margins={"linear": 0.02},
+        behaviours=(Rule("colder is not later", False, "wanted 95 % of 20 rows to stay, found 80 %"),),
         plots=(plot,),
+        page=page,
     )
     origin = Lineage(project_file=project.file, project_sha256=project.sha256, **given)
-    return Made(project, origin, split, _fitted(folder), _variant(folder, split.schema, weight), scorecard)
+    return Made(project, origin, split, _fitted(folder), _workshop(folder, split.schema, weight), scorecard)
 
 
 @pytest.fixture
@@ -273,3 +294,14 @@ def _variant(folder: Path, schema: Schema, weight: float) -> Variant:
     onnx.save(graph(weight), path)
     content = path.read_bytes()
     return Variant("fp32", path, hashlib.sha256(content).hexdigest(), schema, 2e-7, len(content) / 1e6)
+
+
+def _workshop(folder: Path, schema: Schema, weight: float) -> Workshop:
+    """One variant, measured and chosen."""
+    latencies = tuple(Latency(rows, 0.01 * rows, 0.02 * rows) for rows in (1, 32, 1024))
+    variant = replace(_variant(folder, schema, weight), footprint=Footprint(latencies, 100_000.0, 12.0, 90.0))
+    table, picture = folder / "variants.md", folder / "variants.png"
+    table.write_text("| variant |")
+    picture.write_bytes(PIXEL)
+    rated = RatedVariant(variant, quality=0.71, quality_loss=0.0)
+    return Workshop((rated,), {"openvino": "not installed"}, variant, table, picture, memory_ratio=8.5)

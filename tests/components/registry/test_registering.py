@@ -111,6 +111,9 @@ def test_a_run_holds_settings_scores_epochs_and_files(server, registered: Regist
     assert [(item.step, item.value) for item in losses] == [(1, 0.8), (2, 0.4), (3, pytest.approx(0.2667, abs=1e-3))]
     files = {item.path for item in client.list_artifacts(version.run_id)}
     assert files >= {"plots", "read-only.yaml", "scorecard.json", "history.json"}
+    assert files >= {"scorecard.html", "variants.md", "variants.png"}
+    assert run.data.metrics["variant.fp32.rows_per_second"] == 100_000
+    assert run.data.metrics["memory_ratio"] == 8.5
     assert [item.path for item in client.list_artifacts(version.run_id, "plots")] == ["plots/roc.png"]
 
 

@@ -54,6 +54,33 @@ def test_a_version_becomes_champion_with_its_reasons(server, make: Make, verdict
     assert stored["rules"] == [{"name": "minimum", "passed": True, "detail": "wanted 0.65, found 0.712"}]
 
 
+def test_a_verdict_reads_back_as_it_was_stored(server, make: Make, verdict):
+    """Whoever asks for the verdict gets every number and rule; a version that was not judged has none."""
+    version = make("read-back").register()
+
+    before = versions.read_verdict(version)
+    versions.promote(version, verdict, at=AT)
+
+    assert before is None
+    assert versions.read_verdict(version) == verdict
+
+
+def test_a_version_is_named_by_number_or_as_the_champion(server, make: Make, verdict):
+    """NAME/1 and models:/NAME/1 name a version, NAME and NAME@champion the one that has the alias."""
+    first, second = (make("named", weight=weight).register() for weight in (1.0, 2.0))
+    versions.promote(second, verdict, at=AT)
+
+    assert versions.named("named/1") == versions.named("models:/named/1") == first
+    assert versions.named("named") == versions.named("named@champion") == second
+
+
+@pytest.mark.parametrize("text", ["", "nobody", "nobody/1", "named@newest", "named/three", "a/b/c"])
+def test_a_text_that_names_no_version_says_how_to_name_one(server, text):
+    """The message says what can be named."""
+    with pytest.raises(ModelNotFound, match=r"NAME/3|found (no|versions)"):
+        versions.named(text)
+
+
 def test_promoting_again_changes_nothing(server, make: Make, verdict):
     """A promotion that is repeated after a fault leaves the first one's time and predecessor as they are."""
     first, second = (make("again", weight=weight).register() for weight in (1.0, 2.0))
