@@ -95,8 +95,10 @@ def is_absent(err: MlflowException) -> bool:
 
 def address() -> str:
     """Where MLflow is looked for, without any password."""
-    parts = urlsplit(mlflow.get_tracking_uri())
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    uri = mlflow.get_tracking_uri()
+    parts = urlsplit(uri)
+    # Only where there is something to hide: urllib writes sqlite:////folder with two slashes.
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
 
 
 def has_server() -> bool:

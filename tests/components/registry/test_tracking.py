@@ -112,3 +112,17 @@ def test_training_with_the_server_down_is_a_passing_fault(server, make: Make):
         PassingFault, match=r"wanted a new version of down from MLflow at http://127.0.0.1:9, .*everfit up"
     ):
         made.register()
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://someone:secret@127.0.0.1:5000/x", "http://127.0.0.1:5000/x"),
+        ("sqlite:////folder/mlflow.db", "sqlite:////folder/mlflow.db"),
+    ],
+)
+def test_an_address_in_a_message_can_be_used_and_holds_no_password(uri, shown, monkeypatch: pytest.MonkeyPatch):
+    """What a message shows is what MLflow was given, less the secret."""
+    monkeypatch.setattr(tracking.mlflow, "get_tracking_uri", lambda: uri)
+
+    assert tracking.address() == shown
