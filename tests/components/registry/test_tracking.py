@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -121,8 +122,9 @@ def test_training_with_the_server_down_is_a_passing_fault(server, make: Make):
         ("sqlite:////folder/mlflow.db", "sqlite:////folder/mlflow.db"),
     ],
 )
-def test_an_address_in_a_message_can_be_used_and_holds_no_password(uri, shown, monkeypatch: pytest.MonkeyPatch):
+def test_an_address_in_a_message_can_be_used_and_holds_no_password(uri, shown, request: pytest.FixtureRequest):
     """What a message shows is what MLflow was given, less the secret."""
-    monkeypatch.setattr(tracking.mlflow, "get_tracking_uri", lambda: uri)
+    request.addfinalizer(partial(mlflow.set_tracking_uri, mlflow.get_tracking_uri()))
+    mlflow.set_tracking_uri(uri)
 
     assert tracking.address() == shown
