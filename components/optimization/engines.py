@@ -4,6 +4,7 @@ Measuring opens a variant in a process that holds nothing else, so that its memo
 nor onnx is imported here, and OpenVINO only for the variants that it runs.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,7 +70,9 @@ class OpenVinoEngine:
 
     def run(self, columns: Columns) -> Columns:
         """The outputs by name."""
-        encoded = dict(zip(("numbers", "categories"), self._front.run(None, columns), strict=True))
+        numbers, categories = self._front.run(None, columns)
+        # onnxruntime's int64 is C's long long, which OpenVINO's Python does not know, though it is the same.
+        encoded = {"numbers": numbers, "categories": categories.view(np.int64)}
         found = self._request.infer({port: encoded[name] for port, name in self._wanted}, share_inputs=True)
         return {name: np.array(found[port]) for port, name in self._names}
 
@@ -89,6 +92,8 @@ def _session(graph: Path) -> onnxruntime.InferenceSession:
 
 def _compiled(network: Path, *, bf16: bool) -> Any:
     """The network compiled for this CPU; OpenVINO would take bf16 by itself where it can, so float32 is asked for."""
+    # `import openvino` tells Google Analytics that it happened, unless this package is missing; ours tells nobody.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         from openvino import Core  # noqa: PLC0415 (an extra, and 100 MB of memory that no other variant should count)
     except ImportError as err:

@@ -1,7 +1,7 @@
 """From trained network to one ONNX file, raw row to prediction, proven to give the network's own answers.
 
-No quantising and no pruning here: this is the plain float32 variant that every other one would be compared with. How
-good the predictions are is not asked; evaluation scores the exported file, never the network.
+No quantising and no pruning here: this is the plain float32 variant that every other one is made from and compared
+with. How good the predictions are is not asked; evaluation scores the exported file, never the network.
 """
 
 import hashlib
@@ -11,17 +11,20 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import onnx
 import torch
 
-from components.errors import ModelRefused, SchemaMismatch
+from components.errors import SchemaMismatch
+from components.optimization.calibration import calibrated
 from components.optimization.encoders import Encoder, read_encoder
+from components.optimization.engines import OnnxEngine
 from components.optimization.graphs import FrontGraph, join
 from components.optimization.networks import OUTPUTS, Answering, load_network
-from components.optimization.parity import check_parity
+from components.optimization.parity import Witness, check_parity
 from components.records.models import FittedModel, Variant
 from components.records.rows import Schema, Split
 from components.settings.optimization import OptimizationSettings
@@ -31,6 +34,38 @@ log = logging.getLogger(__name__)
 # Traced with more than one row: torch.export would take a 1 for a constant.
 TRACED_ROWS = 2
 BYTES_PER_MB = 1e6
+GRAPH = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Workpiece:
+    """A trained network in the two forms that variants are made of.
+
+    Attributes:
+        schema: What a row looks like.
+        encoder: How raw columns become the network's inputs.
+        witness: What the trained network, calibrated, answers in PyTorch.
+        network: The same network as a graph, from `numbers` and `categories` to the answers.
+        about: What each file says about itself.
+    """
+
+    schema: Schema
+    encoder: Encoder
+    witness: Witness
+    network: onnx.ModelProto
+    about: dict[str, str]
+
+    def front(self) -> onnx.ModelProto:
+        """The graph from raw columns to the network's inputs."""
+        opset = next(entry.version for entry in self.network.opset_import if entry.domain in ("", "ai.onnx"))
+        order = [column.name for column in self.schema.features]
+        return FrontGraph(self.encoder, order).model(opset=opset, ir_version=self.network.ir_version)
+
+    def whole(self, name: str, network: onnx.ModelProto | None = None) -> onnx.ModelProto:
+        """The one graph from raw row to prediction, with the network as it is or made over."""
+        model = join(self.front(), network or self.network, {**self.about, "variant": name})
+        onnx.checker.check_model(model, full_check=True)
+        return model
 
 
 def export(
@@ -44,52 +79,59 @@ def export(
 
     Args:
         fitted: What training left on disk.
-        split: Its validation rows prove the parity; its schema orders the inputs.
-        settings: The budget: largest difference to the network, and largest file.
+        split: Its validation rows calibrate the network and prove the parity; its schema orders the inputs.
+        settings: The largest difference to the network, and whether it is calibrated.
         folder: Where the file goes; made if it is not there.
         project: Name of the project, kept in the file's metadata.
 
     Raises:
-        ModelRefused: If the files do not fit together, the graph differs from the network, or the budget is exceeded.
+        ModelRefused: If the files do not fit together, or the graph differs from the network.
         SchemaMismatch: If a feature has the name of an output.
     """
-    started = time.monotonic()
-    schema = split.schema
+    return plain(workpiece(fitted, split, settings, project=project), settings, folder)
+
+
+def workpiece(fitted: FittedModel, split: Split, settings: OptimizationSettings, *, project: str = "") -> Workpiece:
+    """The trained network, calibrated, in PyTorch's answers and as a graph; arguments and errors as for `export`."""
+    schema, validation = split.schema, split.validation.path
     _check_names(schema)
     encoder = read_encoder(fitted.folder / "encoder.json", schema)
     network = load_network(fitted.folder, schema.target_kind)
-    model = _whole_graph(network, encoder, schema, project)
-    onnx.checker.check_model(model, full_check=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "model.onnx"
-    content = model.SerializeToString(deterministic=True)
-    path.write_bytes(content)
-    _check_size(path, len(content), settings)
-    difference = check_parity(path, network, encoder, split.validation.path, schema, settings)
-    log.info(
-        "variant exported path=%s mb=%.3f max_difference=%.2g seconds=%.1f",
-        *(path, len(content) / BYTES_PER_MB, difference, time.monotonic() - started),
-    )
-    return Variant(
-        "fp32", path, hashlib.sha256(content).hexdigest(), schema, difference, round(len(content) / BYTES_PER_MB, 6)
-    )
-
-
-def _whole_graph(network: Answering, encoder: Encoder, schema: Schema, project: str) -> onnx.ModelProto:
-    exported = _export_network(network, encoder)
-    opset = next(entry.version for entry in exported.opset_import if entry.domain in ("", "ai.onnx"))
-    front = FrontGraph(encoder, [column.name for column in schema.features])
+    if settings.calibration == "temperature":
+        network = calibrated(network, encoder, validation, schema)
     about = {
         "everfit_version": _everfit_version(),
         "project": project,
         "target_kind": schema.target_kind,
         "outputs": json.dumps(OUTPUTS[schema.target_kind]),
         "schema": schema.to_json(),
+        "temperature": f"{network.temperature:g}",
     }
-    return join(front.model(opset=opset, ir_version=exported.ir_version), exported, about)
+    witness = Witness.of(network, encoder, validation, schema)
+    return Workpiece(schema, encoder, witness, _exported(network.for_inference(), encoder), about)
 
 
-def _export_network(network: Answering, encoder: Encoder) -> onnx.ModelProto:
+def plain(piece: Workpiece, settings: OptimizationSettings, folder: Path, *, name: str = "fp32") -> Variant:
+    """The workpiece in float32 as a file, proven to answer as its network does; errors as for `export`."""
+    started = time.monotonic()
+    path, sha256, megabytes = written(piece.whole(name), folder)
+    difference = check_parity(path, OnnxEngine(path), piece.witness, settings.budget.max_difference)
+    log.info(
+        "variant exported name=%s path=%s mb=%.3f max_difference=%.2g seconds=%.1f",
+        *(name, path, megabytes, difference, time.monotonic() - started),
+    )
+    return Variant(name, path, sha256, piece.schema, difference, megabytes)
+
+
+def written(model: onnx.ModelProto, folder: Path) -> tuple[Path, str, float]:
+    """The graph as `model.onnx` in the folder: its path, its hash, and its size in MB (10^6 bytes)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = model.SerializeToString(deterministic=True)
+    (folder / GRAPH).write_bytes(content)
+    return folder / GRAPH, hashlib.sha256(content).hexdigest(), round(len(content) / BYTES_PER_MB, 6)
+
+
+def _exported(network: Answering, encoder: Encoder) -> onnx.ModelProto:
     numbers = torch.zeros(TRACED_ROWS, len(encoder.numbers))
     categories = torch.zeros(TRACED_ROWS, len(encoder.categories), dtype=torch.int64)
     rows = torch.export.Dim("rows", min=1)
@@ -104,7 +146,10 @@ def _export_network(network: Answering, encoder: Encoder) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    # The exporter transposes weights and leaves their old shapes written down, which quantising would stumble over.
+    del model.graph.value_info[:]
+    return model
 
 
 @contextmanager
@@ -127,14 +172,6 @@ def _check_names(schema: Schema) -> None:
         raise SchemaMismatch(
             f"a feature must not be called as an output of the model is, but {sorted(taken)} is; "
             "rename the column in the source, or put it under data.drop"
-        )
-
-
-def _check_size(path: Path, size: int, settings: OptimizationSettings) -> None:
-    if size > settings.budget.max_mb * BYTES_PER_MB:
-        raise ModelRefused(
-            f"{path} must be at most {settings.budget.max_mb:g} MB, but it is {size / BYTES_PER_MB:.1f} MB; "
-            "train a smaller network, or raise optimization.budget.max_mb"
         )
 
 

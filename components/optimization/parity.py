@@ -1,22 +1,22 @@
-"""Proof that the exported graph gives the answers of the network it was made from.
+"""Proof that a variant gives the answers of the network it was made from.
 
 Both answer the same rows: the validation rows, and rows at the edges of what an application may send. The network gets
 what `encoders` makes of a row in numpy, the graph gets the raw row, so the encoding is proven with the network.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import polars
 import torch
 
 from components.data.feeds import feeds
 from components.errors import ModelRefused
 from components.optimization.encoders import Array, Encoder
+from components.optimization.engines import Columns, Engine
 from components.optimization.networks import OUTPUTS, Answering
 from components.records.rows import Schema
-from components.settings.optimization import OptimizationSettings
 
 # More validation rows than this prove no more; they are taken evenly from all of them.
 MOST_ROWS = 20_000
@@ -25,48 +25,76 @@ BATCH_ROWS = 4_096
 EDGE_NUMBERS = (np.nan, 1e300, -1e300, 0.0)
 EDGE_TEXTS = ("", "never-seen-before", "Zürich 東京 🛫", " ", "x" * 1_000)
 
-Columns = dict[str, Array]
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the trained network answers to rows as they come and to rows at the edges.
+
+    Attributes:
+        columns: The raw columns of these rows.
+        answers: The network's outputs by name.
+    """
+
+    columns: Columns
+    answers: Columns
+
+    @classmethod
+    def of(cls, network: Answering, encoder: Encoder, validation: Path, schema: Schema) -> "Witness":
+        """The network's answers to validation rows, 20,000 at most, and to the edge rows behind them.
+
+        Args:
+            network: The trained network.
+            encoder: How raw columns become its inputs.
+            validation: Parquet file of the validation rows.
+            schema: What a row looks like.
+        """
+        columns = _with_edges(_sample(validation, schema), schema)
+        answers = [_answers(network, encoder, batch) for batch in _batches(columns)]
+        return cls(columns, {name: np.concatenate([part[name] for part in answers]) for name in answers[0]})
+
+    @property
+    def rows(self) -> int:
+        """How many rows were answered."""
+        return len(self.answers["prediction"])
 
 
-def check_parity(
-    graph: Path,
-    network: Answering,
-    encoder: Encoder,
-    validation: Path,
-    schema: Schema,
-    settings: OptimizationSettings,
-) -> float:
-    """The largest difference between the graph's answers and the network's; at most the budget's `max_difference`.
+def check_parity(graph: Path, engine: Engine, witness: Witness, budget: float) -> float:
+    """The largest difference between the graph's answers and the network's; at most the budget.
 
     Probabilities differ absolutely; values of a regression relative to their size where that is above 1, as float32
     itself is exact to 7 digits only. A class may differ only where its probability is a tie within the budget.
 
     Args:
-        graph: The exported file.
-        network: The network it was made from.
-        encoder: How raw columns become the network's inputs.
-        validation: Parquet file of the validation rows.
-        schema: What a row looks like.
-        settings: The budget.
+        graph: The file, for the message.
+        engine: The graph, loaded.
+        witness: The answers of the network it was made from.
+        budget: Largest difference that is let through.
 
     Raises:
-        ModelRefused: If the difference is above the budget, an answer is not finite, or the graph cannot be run.
+        ModelRefused: If the difference is above the budget, or an answer is not finite.
     """
-    columns = _with_edges(_sample(validation, schema), schema)
-    session = _session(graph)
-    names = OUTPUTS[network.kind]
-    worst, budget = 0.0, settings.budget.max_difference
-    rows = len(next(iter(columns.values())))
-    for start in range(0, rows, BATCH_ROWS):
-        batch = {name: values[start : start + BATCH_ROWS] for name, values in columns.items()}
-        wanted = _answers(network, encoder, batch)
-        found = dict(zip(names, session.run(names, batch), strict=True))
-        worst = max(worst, _difference(found, wanted), _flips(found, wanted, budget))
+    found = _run(engine, witness.columns)
+    worst = max(_difference(found, witness.answers), _flips(found, witness.answers, budget))
     if not worst <= budget:
         raise ModelRefused(
-            f"{graph} must answer as the network does, to within {budget:g}, but on {rows:,} rows the largest "
+            f"{graph} must answer as the network does, to within {budget:g}, but on {witness.rows:,} rows the largest "
             f"difference is {worst:.3g} (inf: an answer is not finite, or a class differs); look for an operator "
             "that exports differently, or raise optimization.budget.max_difference"
+        )
+    return worst
+
+
+def difference(graph: Path, engine: Engine, witness: Witness) -> float:
+    """The largest difference of a variant that is allowed to differ, measured as for parity; classes may differ too.
+
+    Raises:
+        ModelRefused: If an answer is not finite.
+    """
+    worst = _difference(_run(engine, witness.columns), witness.answers)
+    if not np.isfinite(worst):
+        raise ModelRefused(
+            f"{graph} must have a finite answer for each of {witness.rows:,} rows, the rows at the edges among them, "
+            "but has not; leave this variant out of optimization.variants"
         )
     return worst
 
@@ -89,6 +117,17 @@ def _with_edges(columns: Columns, schema: Schema) -> Columns:
     return {name: np.concatenate([values.astype(edges[name].dtype), edges[name]]) for name, values in columns.items()}
 
 
+def _batches(columns: Columns) -> list[Columns]:
+    rows = len(next(iter(columns.values())))
+    starts = range(0, rows, BATCH_ROWS)
+    return [{name: values[start : start + BATCH_ROWS] for name, values in columns.items()} for start in starts]
+
+
+def _run(engine: Engine, columns: Columns) -> Columns:
+    parts = [engine.run(batch) for batch in _batches(columns)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def _answers(network: Answering, encoder: Encoder, batch: Columns) -> Columns:
     numbers, categories = encoder.encode(batch)
     with torch.inference_mode():
@@ -102,7 +141,7 @@ def _difference(found: Columns, wanted: Columns) -> float:
     for name, values in wanted.items():
         if values.dtype.kind == "f":
             scale = np.maximum(1, np.abs(values.astype(np.float64)))
-            gaps = np.abs(found[name].astype(np.float64) - values) / scale
+            gaps: Array = np.abs(found[name].astype(np.float64) - values) / scale
             worst = max(worst, float(gaps.max()) if np.isfinite(gaps).all() else float("inf"))
     return worst
 
@@ -118,15 +157,3 @@ def _flips(found: Columns, wanted: Columns, budget: float) -> float:
     else:
         return 0.0
     return float("inf") if bool((differs & ~undecided).any()) else 0.0
-
-
-def _session(graph: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as err:  # onnxruntime raises a class of its own for each kind of failure
-        raise ModelRefused(
-            f"{graph} must be a graph that onnxruntime {onnxruntime.__version__} can run, but loading failed: {err}; "
-            "look for an operator it does not know"
-        ) from err
