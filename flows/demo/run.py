@@ -203,6 +203,6 @@ def _stack(environment: Environment, screen: Screen, *, keep: bool) -> Iterator[
         state.stop(environment)
         raise
     if keep:
-        screen.addresses(state.read(environment))
+        screen.addresses(state.read(environment), environment.folder)
     else:
         state.stop(environment)

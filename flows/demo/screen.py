@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -74,8 +75,8 @@ class Screen:
             table.add_row(*row)
         self._console.print(table)
 
-    def addresses(self, stack: Stack | None) -> None:
-        """Where to look at what is running."""
+    def addresses(self, stack: Stack | None, home: Path) -> None:
+        """Where to look at what is running in that home folder, and how to stop it."""
         for server in stack.servers if stack else ():
             self._console.print(f"{server.name:<10} {server.address}")
-        self._console.print("stop them with: everfit down", markup=False)
+        self._console.print(f"stop them with: EVERFIT_HOME={home} everfit down", markup=False, soft_wrap=True)
