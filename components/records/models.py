@@ -46,7 +46,7 @@ class Footprint:
 
     Attributes:
         latencies: For 1, 32 and 1,024 rows a call, in this order.
-        rows_per_second: At 1,024 rows a call, from the median.
+        rows_per_second: At 1,024 rows a call, from the median processor time: as if the thread had a core to itself.
         load_ms: From the file to a session that has answered once.
         peak_mb: Peak resident memory of the process in MB (10^6 bytes), the runtime included.
     """
@@ -73,7 +73,9 @@ class Variant:
         max_difference: Largest absolute difference of an output to the trained PyTorch network, on validation rows.
         megabytes: Size of the file in MB (10^6 bytes).
         engine: What runs it: `onnxruntime`, or `openvino`, which is measured and never served.
-        footprint: What it costs on this machine; None until it was measured.
+        footprint: What it costs on this machine; None until it was measured, or if it could not be.
+        answers: Parquet file with its answers to the validation rows, in their order, where another engine than
+            onnxruntime gave them; else None, since the graph itself can be asked.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Variant:
     megabytes: float
     engine: Literal["onnxruntime", "openvino"] = "onnxruntime"
     footprint: Footprint | None = None
+    answers: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
