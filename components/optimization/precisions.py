@@ -121,7 +121,7 @@ def cpu_can(*flags: str) -> bool:
     return bool(words & set(flags))
 
 
-class _Rows(CalibrationDataReader):  # type: ignore[misc]
+class _Rows(CalibrationDataReader):
     """Rows in batches, as the quantiser asks for them: those inputs alone that the graph has."""
 
     def __init__(self, rows: dict[str, Array], inputs: set[str]) -> None:

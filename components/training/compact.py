@@ -101,8 +101,8 @@ class Levels(nn.Module):
         # One column a row of the table from here on: long rows are what a CPU's vector units like.
         values = torch.where(torch.isnan(numbers), MISSING, numbers).T
         if len(self.offsets):
-            embedded = functional.embedding(categories + self.offsets, self.table).flatten(1)
-            values = torch.cat([values, embedded.T])
+            embedded = functional.embedding(categories.T + self.offsets[:, None], self.table)
+            values = torch.cat([values, embedded.transpose(1, 2).flatten(0, 1)])
         levels = (torch.index_select(values, 0, self.column) - self.low) * self.steepness
         return levels.clamp(0, 1).T
 

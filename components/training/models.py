@@ -11,12 +11,14 @@ file are its keywords. It must hold to four things:
     configure_optimizers()         uses `total_steps` of the inputs, never `trainer.estimated_stepping_batches`: with
                                    that one Lightning 2.6 forgets the loader's place when a run is resumed
 
-and may have two more:
+and may have three more:
 
     prepare(numbers, target)       called once with the whole training part before the first step, to fill buffers such
                                    as quantiles; not called where training begins with the weights of another model
     pruned(keep)                   the `init_args` that differ and the state of a network with that share of its hidden
                                    units, for the variant `pruned`
+    for_inference()                a module with the same forward and the same answers, made of fewer operations: it is
+                                   exported in the network's place, and compared with it
 
 Buffers and weights are saved, so a model made again from the same arguments must have them in the same shapes.
 """
@@ -30,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.records.rows import TargetKind
+from components.training.compact import compact
 from components.training.members import SharedLayer, strongest
 from components.training.numbers import PiecewiseLinear
 
@@ -124,6 +127,10 @@ class TabularNet(LightningModule):
         for layer in self.hidden:
             units = self.dropout(torch.relu(layer(units)))
         return torch.matmul(units, self.head) + self.head_bias
+
+    def for_inference(self) -> nn.Module:
+        """The same answers from fewer and larger matrix products: what is exported."""
+        return compact(self)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The mean of the members' losses: each must answer by itself, which keeps them different."""
