@@ -142,6 +142,22 @@ def retrain(project: ProjectFile, until: Until = None) -> None:
 
 
 @app.command()
+def predict(
+    project: ProjectFile,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Parquet or CSV file with raw rows.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Parquet file for the predictions.")],
+    record: Annotated[bool, typer.Option(help="Keep the predictions in the ledger, for monitoring.")] = True,
+) -> None:
+    """Answer every row of a file with the champion."""
+    _join(project)
+    from flows.predict import predict as flow
+
+    done = flow(project.resolve(), source.resolve(), output.resolve(), record=record)
+    rate = done.rows / max(done.seconds, 1e-3)
+    typer.echo(f"{done.rows:,} rows answered by version {done.version.version}, {rate:,.0f} a second: {done.output}")
+
+
+@app.command()
 def reconcile(project: ProjectFile) -> None:
     """Carry out what was decided while something was down."""
     _join(project)
@@ -171,6 +187,22 @@ def verdict(
 
     _connect()
     print_verdict(version, Console(highlight=False))
+
+
+@app.command()
+def export(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="NAME/3, NAME@champion, or NAME for its champion.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; a new or empty folder.")],
+    target: Annotated[str, typer.Option(help="What kind of machine it is for.")] = "edge",
+) -> None:
+    """Write a version as a folder that answers rows without Everfit."""
+    _connect()
+    from components.registry import edge, fetching, versions
+    from components.settings.environment import Environment
+
+    files = fetching.fetch(versions.named(version), Environment().cache())
+    for file in edge.export(files, folder, target=target):
+        typer.echo(file)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from prefect.types.entrypoint import EntrypointType
 from components.settings.project import Project
 from flows.events import RETRAIN_EVENT, resource_id
 from flows.monitor import monitor
+from flows.predict import predict
 from flows.reconcile import reconcile
 from flows.release import release
 from flows.retrain import retrain
@@ -39,6 +40,7 @@ def deployments(project: Project) -> list[RunnerDeployment]:
         _deployment(monitor, project, cron=project.monitoring.schedule),
         _deployment(retrain, project, concurrency=ONE_AT_A_TIME),
         _deployment(reconcile, project, cron=RECONCILE_CRON),
+        _deployment(predict, project),
     ]
 
 

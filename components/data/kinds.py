@@ -11,7 +11,7 @@ import polars as pl
 
 from components.data.feeds import text_of
 from components.errors import SchemaMismatch
-from components.records.rows import ColumnKind
+from components.records.rows import ColumnKind, Schema
 from components.settings.project import DataSettings
 
 TIME = pl.Datetime("us", "UTC")
@@ -48,6 +48,39 @@ def typed(frame: pl.DataFrame, data: DataSettings, where: str) -> pl.DataFrame:
             mistakes.append(f"column {series.name!r} {err}")
     if mistakes:
         raise SchemaMismatch(f"{where}: " + "; ".join(mistakes) + "; mend the source, or data in the project file")
+    return pl.DataFrame(columns)
+
+
+def typed_as(frame: pl.DataFrame, schema: Schema, where: str) -> pl.DataFrame:
+    """Rows that a model is asked, with each column in the type that the model's schema gives it.
+
+    Args:
+        frame: Raw rows; columns that the schema does not know are left out, and so is the target.
+        schema: What a row looks like.
+        where: What the frame is called in a message.
+
+    Returns:
+        The features in their order, then the timestamp and the id where they are there.
+
+    Raises:
+        SchemaMismatch: If features are absent or cannot be read as what they must be; the message lists all of them.
+    """
+    readers = {column.name: {"number": _number, "category": _text}[column.kind] for column in schema.features}
+    absent = [name for name in readers if name not in frame.columns]
+    mistakes = [f"column {name!r} is wanted, but not there" for name in absent]
+    beside = {schema.timestamp: _time} | ({schema.id: _text} if schema.id else {})
+    readers |= {name: read for name, read in beside.items() if name in frame.columns}
+    columns = []
+    for name in [name for name in readers if name not in absent]:
+        try:
+            columns.append(readers[name](frame[name]))
+        except _Unfit as err:
+            mistakes.append(f"column {name!r} {err}")
+    if mistakes:
+        there = ", ".join(frame.columns)
+        raise SchemaMismatch(
+            f"{where}: " + "; ".join(mistakes) + f"; it holds {there}: give it the columns that the model learned from"
+        )
     return pl.DataFrame(columns)
 
 

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from components.data.ledger import LabelBatch, Ledger, PredictionBatch, new_ids
+from components.data.ledger import LabelBatch, Ledger, new_ids
 from components.records.rows import Schema
 from components.serving import openapi
 from components.serving.counters import Counters
+from components.serving.keeping import request_id, to_keep
 from components.serving.predictor import Live, Outputs
 from components.serving.refusals import NO_CHAMPION, Refused
 
@@ -80,29 +81,15 @@ class Answering:
         predictor = self._live().predictor
         rows = predictor.rows.read(body, now_us=received_us)
         outputs = predictor.run(rows.columns)
-        ids = new_ids(len(rows))
-        version = predictor.version
-        self._ledger.record(
-            PredictionBatch(
-                request_id=_request_id(ids),
-                model=version.name,
-                version=version.version,
-                config_sha256=predictor.files.config_sha256,
-                received_at=received_us,
-                latency_ms=(time.perf_counter() - started) * 1000,
-                ids=ids,
-                timestamps=rows.timestamps,
-                entity_ids=rows.entity_ids,
-                inputs=rows.columns,
-                outputs=outputs.columns(),
-            )
-        )
-        self.counters.rows.inc(len(ids))
+        latency_ms = (time.perf_counter() - started) * 1000
+        kept = to_keep(predictor, rows, outputs, received_us=received_us, latency_ms=latency_ms)
+        self._ledger.record(kept)
+        self.counters.rows.inc(len(rows))
         return self._encoder.encode(
             {
-                "model": version.name,
-                "version": version.version,
-                "predictions": _predictions(ids, outputs, predictor.schema),
+                "model": kept.model,
+                "version": kept.version,
+                "predictions": _predictions(kept.ids, outputs, predictor.schema),
             }
         )
 
@@ -117,7 +104,7 @@ class Answering:
         received_us = time.time_ns() // 1000
         self._ledger.label(
             LabelBatch(
-                request_id=_request_id(new_ids(1)), received_at=received_us, ids=labels.ids, labels=list(labels.labels)
+                request_id=request_id(new_ids(1)), received_at=received_us, ids=labels.ids, labels=list(labels.labels)
             )
         )
         self.counters.labels.inc(len(labels.ids))
@@ -158,11 +145,6 @@ class Answering:
         if live is None:
             raise Refused(503, self.why_not_ready())
         return live
-
-
-def _request_id(ids: list[str]) -> str:
-    """The part that the ids of one request share."""
-    return ids[0].rpartition("-")[0]
 
 
 def _predictions(ids: list[str], outputs: Outputs, schema: Schema) -> list[dict[str, Any]]:

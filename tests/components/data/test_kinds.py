@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from components.data.kinds import typed
+from components.data.kinds import typed, typed_as
+from components.data.schema import infer_schema
 from components.errors import SchemaMismatch
 from components.settings.project import DataSettings
 from tests.components.data.rides import BEGIN, project, rides
@@ -115,3 +116,27 @@ def test_typing_twice_changes_nothing():
     once = typed(rides(), settings(), "march")
 
     assert_frame_equal(typed(once, settings(), "march"), once)
+
+
+def test_rows_to_predict_are_typed_by_the_models_schema():
+    """Features in the schema's order, then time and id; the target and other columns are left out."""
+    schema = infer_schema(typed(rides(), settings(), "march"), settings())
+    asked = rides(2).with_columns(riders=pl.Series(["2", ""]), station=pl.Series([7.0, None]), more=1)
+
+    found = typed_as(asked, schema, "april")
+
+    assert found.columns == ["station", "warm", "riders", "member", "began", "ride"]
+    assert found["riders"].to_list() == [2.0, None]
+    assert found["station"].to_list() == ["7", None]
+
+
+def test_rows_to_predict_need_neither_time_nor_id_but_every_feature():
+    """All that is wrong is told at once, and what there is instead."""
+    schema = infer_schema(typed(rides(), settings(), "march"), settings())
+    asked = rides(2).drop("began", "ride", "station").with_columns(warm=pl.lit("mild"), stop=1)
+
+    with pytest.raises(SchemaMismatch, match=r"april: column 'station' is wanted, but not there; column 'warm' must "):
+        typed_as(asked, schema, "april")
+    with pytest.raises(SchemaMismatch, match=r"it holds .*stop: give it the columns"):
+        typed_as(asked, schema, "april")
+    assert typed_as(rides(2).drop("began", "ride"), schema, "april").height == 2

@@ -159,7 +159,7 @@ def test_a_trial_that_cannot_begin_fails(candidate: ModelFiles, environment: Env
 def test_every_kind_of_target_is_compared(kind: str, tmp_path: Path, attempt: Try):
     """Classes by their names, values by their size."""
     schema = replace(tiny.SCHEMA, target_kind=kind, classes=("calm", "windy") if kind == "multiclass" else ())
-    files = version(tmp_path, lambda file: _another_kind(file, kind), schema)
+    files = version(tmp_path, lambda file: tiny.another_kind(file, kind), schema)
 
     rule = attempt(files)
 
@@ -217,32 +217,3 @@ def _with_a_table_of_four_winds(file: Path) -> Path:
     place = helper.make_node("Cast", ["wind speed"], ["place"], to=TensorProto.INT64)
     effect = helper.make_node("Gather", ["table", "place"], ["effect"])
     return tiny.changed_graph(file, place, effect, takes="wind speed", into="score")
-
-
-def _another_kind(file: Path, kind: str) -> Path:
-    """The same columns, with the wind as the value, or as a class."""
-    model = onnx.load(file)
-    del model.graph.node[:], model.graph.output[:]
-    if kind == "regression":
-        nodes = [helper.make_node("Cast", ["wind speed"], ["prediction"], to=TensorProto.FLOAT)]
-        outputs = [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["rows"])]
-    else:
-        axis = numpy_helper.from_array(np.array([1]), "axis")
-        model.graph.initializer.append(axis)
-        nodes = [
-            helper.make_node("Unsqueeze", ["wind speed", "axis"], ["wind"]),
-            helper.make_node("Sub", ["half", "wind"], ["calm"]),
-            helper.make_node("Concat", ["calm", "wind"], ["scores"], axis=1),
-            helper.make_node("Softmax", ["scores"], ["shares"], axis=1),
-            helper.make_node("Cast", ["shares"], ["probabilities"], to=TensorProto.FLOAT),
-            helper.make_node("ArgMax", ["shares"], ["prediction"], axis=1, keepdims=0),
-        ]
-        outputs = [
-            helper.make_tensor_value_info("prediction", TensorProto.INT64, ["rows"]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 2]),
-        ]
-    model.graph.node.extend(nodes)
-    model.graph.output.extend(outputs)
-    onnx.checker.check_model(model)
-    onnx.save(model, file)
-    return file

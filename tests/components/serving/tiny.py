@@ -136,6 +136,35 @@ def changed_graph(file: Path, *more: onnx.NodeProto, takes: str, into: str) -> P
     return file
 
 
+def another_kind(file: Path, kind: str) -> Path:
+    """The same columns, with the wind as the value, or as a class."""
+    model = onnx.load(file)
+    del model.graph.node[:], model.graph.output[:]
+    if kind == "regression":
+        nodes = [helper.make_node("Cast", ["wind speed"], ["prediction"], to=TensorProto.FLOAT)]
+        outputs = [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["rows"])]
+    else:
+        axis = numpy_helper.from_array(np.array([1]), "axis")
+        model.graph.initializer.append(axis)
+        nodes = [
+            helper.make_node("Unsqueeze", ["wind speed", "axis"], ["wind"]),
+            helper.make_node("Sub", ["half", "wind"], ["calm"]),
+            helper.make_node("Concat", ["calm", "wind"], ["scores"], axis=1),
+            helper.make_node("Softmax", ["scores"], ["shares"], axis=1),
+            helper.make_node("Cast", ["shares"], ["probabilities"], to=TensorProto.FLOAT),
+            helper.make_node("ArgMax", ["shares"], ["prediction"], axis=1, keepdims=0),
+        ]
+        outputs = [
+            helper.make_tensor_value_info("prediction", TensorProto.INT64, ["rows"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 2]),
+        ]
+    model.graph.node.extend(nodes)
+    model.graph.output.extend(outputs)
+    onnx.checker.check_model(model)
+    onnx.save(model, file)
+    return file
+
+
 def split(folder: Path) -> Split:
     """Parts of made rows; only the reference is read by what is tested here."""
     generator = np.random.default_rng(7)
