@@ -88,7 +88,9 @@ def int8_static(network: onnx.ModelProto, numbers: Array, categories: Array) -> 
     """
     every = max(1, -(-len(numbers) // CALIBRATION_ROWS))
     rows = {"numbers": numbers[::every], "categories": categories[::every]}
-    tried = [_int8_static(network, rows, per_channel=per_channel) for per_channel in (False, True)]
+    # onnxruntime refuses a stack of matrices with a scale a column.
+    choices = (False,) if any(len(constant.dims) > 2 for constant in network.graph.initializer) else (False, True)
+    tried = [_int8_static(network, rows, per_channel=per_channel) for per_channel in choices]
     if not any(node.op_type == "QuantizeLinear" for node in tried[0].graph.node):
         raise ModelRefused(_nothing("matrix product with weights", network))
     wanted = _answers(network, rows)
