@@ -24,6 +24,7 @@ ENV PATH=/opt/everfit/bin:$PATH \
     EVERFIT_HOME=/var/lib/everfit \
     MLFLOW_DISABLE_TELEMETRY=true \
     OMP_WAIT_POLICY=PASSIVE \
+    ORT_DISABLE_TELEMETRY=1 \
     PREFECT_API_URL=http://prefect:4200/api \
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 \
     PREFECT_HOME=/var/lib/everfit/prefect \

@@ -33,6 +33,8 @@ Until = Annotated[
 
 def main() -> None:
     """Run the command; an error that we raise on purpose is a sentence, not a traceback."""
+    # Read when onnxruntime is imported, by whichever room: its wheels report to their maker unless told otherwise.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         app()
     except EverfitError as err:

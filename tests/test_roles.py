@@ -1,6 +1,7 @@
 """Each role installs what it imports: what is there only because of another role would be missing in its image."""
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from components.serving.command import serve_command
+from components.settings.environment import Environment
+from flows.stack.servers import QUIET
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -97,3 +102,19 @@ def test_a_role_starts_with_what_it_installs(code: str, roles: list[str]):
     done = run_with_only(lines, code)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment", [QUIET, serve_command(Environment(), Path("x.yaml"), 1)[1]], ids=["up", "serve"]
+)
+def test_no_process_of_ours_reports_to_anyone(environment: dict[str, str], tmp_path: Path):
+    """onnxruntime's wheels keep a device id and report home from their import on; in our processes they do not."""
+    loud = {name: value for name, value in os.environ.items() if name not in QUIET}
+
+    for name, env in {"loud": loud, "quiet": loud | environment}.items():
+        (tmp_path / name).mkdir()
+        code = "import onnxruntime, time; time.sleep(0.2)"
+        subprocess.run([sys.executable, "-c", code], env=env | {"HOME": str(tmp_path / name)}, check=True)
+
+    assert list((tmp_path / "loud").rglob("deviceid")), "if this fails, onnxruntime keeps quiet by itself"
+    assert not list((tmp_path / "quiet").rglob("*"))

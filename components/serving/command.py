@@ -76,6 +76,7 @@ def _variables(environment: Environment, project_file: Path, workers: int) -> di
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 
 

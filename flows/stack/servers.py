@@ -19,6 +19,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "OMP_WAIT_POLICY": "PASSIVE",
+    # Read when onnxruntime is imported: its wheels report to their maker unless told otherwise.
+    "ORT_DISABLE_TELEMETRY": "1",
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",

@@ -5,11 +5,14 @@ the model itself; nothing but numpy and onnxruntime is needed.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: it reports to its maker unless told otherwise
 import onnxruntime
 
 MODEL = Path(__file__).with_name("model.onnx")
