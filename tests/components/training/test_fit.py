@@ -78,6 +78,7 @@ def test_what_is_left_on_disk_is_the_contract(tmp_path, caplog):
         {"epoch", "train_loss", "validation_loss", "learning_rate", "seconds"}
     ] * 3
     assert fitted.epochs == 3
+    assert fitted.peak_mb > 200  # torch and Lightning alone take 400
     assert fitted.validation_loss == min(entry["validation_loss"] for entry in history)
     assert caplog.text.count("epoch fitted epoch=") == 3
 
@@ -114,6 +115,26 @@ def test_a_training_killed_in_an_epoch_gives_the_same_weights_when_run_again(tmp
         for fitted in (resumed, undisturbed)
     ]
     assert losses[0] == losses[1]
+
+
+def test_a_killed_training_with_a_start_and_a_teacher_gives_the_same_weights_when_run_again(tmp_path, caplog):
+    """The resumed process begins with the checkpoint, not with its start, and hears the same teacher."""
+    split, settings = tiny_split(tmp_path), tiny_settings(max_epochs=30, keep="last")
+    first = fitted_here(split, tiny_settings(max_epochs=1), tmp_path / "first")
+    others = {"start": first, "teacher": first, "teacher_weight": 0.5}
+    killed, undisturbed = (Job.of(split, settings, tmp_path / name, **others) for name in ("killed", "undisturbed"))
+    for job in (killed, undisturbed):
+        job.folder.mkdir()
+    killed.write(killed.folder / "job.json")
+    _kill_after_a_checkpoint(killed)
+
+    caplog.set_level(logging.INFO)
+    train(killed)
+    train(undisturbed)
+
+    assert caplog.text.count("training resumed") == 1
+    weights, wanted = (load_file(job.folder / "weights.safetensors") for job in (killed, undisturbed))
+    assert all(np.array_equal(weights[name], wanted[name]) for name in wanted)
 
 
 def _kill_after_a_checkpoint(job):

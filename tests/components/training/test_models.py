@@ -1,5 +1,6 @@
 """The network for tables."""
 
+import pytest
 import torch
 
 from components.training.models import Inputs, TabularNet
@@ -69,3 +70,57 @@ def test_the_rate_rises_and_falls_to_almost_nothing():
 
     assert rates[0] == 0.1
     assert rates[2] == 0.02
+
+
+def test_probabilities_of_the_classes_are_targets_too():
+    """A row that is surely of a class costs what its label costs; a row between two classes costs their mean."""
+    network = TabularNet(inputs("multiclass", 3), members=2)
+    scores, labels = torch.randn(2, 6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+    others = torch.tensor([1, 1, 1, 0, 0, 0])
+
+    sure = network._loss(scores, torch.eye(3)[labels])
+    between = network._loss(scores, (torch.eye(3)[labels] + torch.eye(3)[others]) / 2)
+
+    assert sure == pytest.approx(network._loss(scores, labels).item(), rel=1e-6)
+    assert between == pytest.approx(
+        (network._loss(scores, labels) + network._loss(scores, others)).item() / 2, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("silent", ["in", "out"])
+def test_units_that_say_nothing_can_be_cut_without_a_trace(layers, silent):
+    """Half the units hear nothing, or reach nothing: the network of the other half gives the same answers."""
+    network = TabularNet(inputs(outputs=1), hidden_units=8, layers=layers, members=3).eval()
+    network.prepare(torch.randn(100, 2), torch.zeros(100))
+    silence(network, silent)
+    rows = torch.randn(50, 2), torch.arange(50).unsqueeze(1) % 5
+
+    differing, state = network.pruned(0.5)
+
+    smaller = TabularNet(inputs(outputs=1), layers=layers, members=3, **differing).eval()
+    smaller.load_state_dict(state)
+    assert differing == {"hidden_units": 4}
+    assert torch.allclose(smaller(*rows), network(*rows), atol=1e-6)
+
+
+@torch.no_grad()
+def silence(network, silent):
+    """Other units in each layer: the first's odd ones, the next one's even ones, and so on."""
+    for place, layer in enumerate([network.first, *network.hidden]):
+        units = slice((place + 1) % 2, None, 2)
+        behind = [*network.hidden, None][place]
+        if silent == "out":
+            (network.head[:, units] if behind is None else behind.shared.weight[:, units]).zero_()
+        elif place:
+            layer.shared.weight[units].zero_()
+            layer.bias[:, :, units].zero_()
+        else:
+            network.scales[:, units].zero_()
+
+
+def test_one_unit_stays_however_much_is_cut():
+    """A layer of nothing would answer nothing."""
+    differing, _ = TabularNet(inputs(), hidden_units=8).pruned(0.01)
+
+    assert differing == {"hidden_units": 1}
