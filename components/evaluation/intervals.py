@@ -3,13 +3,13 @@
 Both models answered the same rows, so most of what makes one sample of rows easier than another cancels out; that is
 why a paired interval is several times narrower than the difference of two separate ones.
 
-`roc_auc` has an exact large-sample variance (DeLong), which takes milliseconds; every other metric is bootstrapped.
-Both take rows as independent. Rows of one day that share their weather are not quite, so the true interval is wider.
+`roc_auc` has an exact large-sample variance (DeLong), which takes milliseconds; for every other metric `comparing`
+draws the rows again. Both take rows as independent. Rows of one day that share their weather are not quite, so the true
+interval is wider.
 
 Everything here is a gain: positive means that the candidate is better, whatever the metric's direction.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -21,8 +21,10 @@ from components.evaluation.predicting import Array
 SEED = 20_140_101
 # Resamples on which the metric is undefined (a rare class is absent) are left out, up to this share of them.
 UNDEFINED_SHARE = 0.02
-
-Measure = Callable[[Array, Array, Array | None], float]
+# With fewer rows of a class than this, the normal curve promises a narrower interval than there is.
+FEWEST_OF_A_CLASS = 10
+# Fewer draws than this beyond the end of an interval tell little of where the end is.
+FEWEST_BEYOND = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,75 +43,46 @@ def delong_interval(truth: Array, candidate: Array, champion: Array, *, confiden
     """Interval of the candidate's ROC AUC minus the champion's on the same rows; exact for many rows, ties included.
 
     Args:
-        truth: True classes, shape (rows,), 0 or 1, both present at least twice.
+        truth: True classes, shape (rows,), 0 or 1.
         candidate: The candidate's scores, shape (rows,).
         champion: The champion's scores, shape (rows,).
         confidence: Coverage of the interval, between 0 and 1.
 
     Returns:
         Lower and upper end, each between -1 and 1 but for rounding of the normal approximation; NaN with fewer than
-        two rows of a class.
+        ten rows of a class.
 
     Source:
         DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3); by midranks as in Sun and Xu (2014), Fast
         Implementation of DeLong's Algorithm, IEEE Signal Processing Letters 21(11).
     """
     positive = truth == 1
-    if min(positive.sum(), (~positive).sum()) < 2:
+    if min(positive.sum(), (~positive).sum()) < FEWEST_OF_A_CLASS:
         return float("nan"), float("nan")
     of_positives = _wins(candidate, positive) - _wins(champion, positive)
     of_negatives = _wins(champion, ~positive) - _wins(candidate, ~positive)
     variance = of_positives.var(ddof=1) / of_positives.size + of_negatives.var(ddof=1) / of_negatives.size
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * float(np.sqrt(variance))
-    difference = float(of_positives.mean())
-    return difference - reach, difference + reach
+    return _normal(float(of_positives.mean()), float(np.sqrt(variance)), confidence)
 
 
-def bootstrap_interval(
-    measure: Measure,
-    truth: Array,
-    candidate: Answers,
-    champion: Answers,
-    *,
-    lower_is_better: bool,
-    confidence: float,
-    resamples: int,
-    seed: int = SEED,
-) -> tuple[float, float]:
-    """Percentile interval of the gain of any metric: both models are measured on the same resampled rows each time.
+def ends(values: Array, confidence: float) -> tuple[float, float]:
+    """Lower and upper end of the interval that holds this share of the resampled values; NaN if too many are undefined.
 
-    Args:
-        measure: `(truth, prediction, probability) -> float`, NaN where it is not defined.
-        truth: True answers, shape (rows,).
-        candidate: The candidate's answers.
-        champion: The champion's answers.
-        lower_is_better: The metric's direction.
-        confidence: Coverage of the interval, between 0 and 1.
-        resamples: How many times the rows are drawn again, with replacement.
-        seed: Seed of the draws.
-
-    Returns:
-        Lower and upper end in the metric's unit, positive is better; NaN if the metric is undefined too often.
-
-    Source:
-        Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 8 and 13.
+    The ends are quantiles; where too few values lie beyond them to tell, they are those of a normal curve.
     """
-    generator = np.random.default_rng(seed)
-    gains = np.empty(resamples)
-    for index in range(resamples):
-        rows = generator.integers(truth.shape[0], size=truth.shape)
-        difference = _measure_at(measure, truth, candidate, rows) - _measure_at(measure, truth, champion, rows)
-        gains[index] = -difference if lower_is_better else difference
-    defined = gains[np.isfinite(gains)]
-    if defined.size < (1 - UNDEFINED_SHARE) * resamples:
+    defined = values[np.isfinite(values)]
+    if defined.size < (1 - UNDEFINED_SHARE) * values.size:
         return float("nan"), float("nan")
+    if defined.size * (0.5 - confidence / 2) < FEWEST_BEYOND:
+        return _normal(float(defined.mean()), float(defined.std(ddof=1)), confidence)
     low, high = np.quantile(defined, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
 
 
-def _measure_at(measure: Measure, truth: Array, answers: Answers, rows: Array) -> float:
-    drawn = answers.at(rows)
-    return measure(truth[rows], drawn.prediction, drawn.probability)
+def _normal(middle: float, spread: float, confidence: float) -> tuple[float, float]:
+    """The ends of the interval of a normal curve."""
+    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * spread
+    return middle - reach, middle + reach
 
 
 def _wins(scores: Array, of: Array) -> Array:

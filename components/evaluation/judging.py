@@ -3,244 +3,186 @@
 The gate is closed by default. A candidate is promoted only if every rule holds:
 
     candidate_finite     it gave a finite answer to every row                                   else reject
-    same_rows            both were scored on rows of the same content                           else inconclusive
+    same_rows            both sides answered the recent rows and the holdout themselves         else inconclusive
     enough_rows          at least `min_rows` labelled rows                                      else inconclusive
+    rows_apart           it learned from no row that it was chosen or is judged on              else reject
     candidate_measured   the metric is defined for it on these rows                             else inconclusive
+    beats                it is better than a simple model: it has learned something             else reject
     minimum              it is at least as good as `minimum`, where one is set                  else reject
-    champion_measured    the champion answered, and the metric is defined for it                else inconclusive
+    groups               declared groups are about equally well served, where that is set       else reject
+    calibration          its probabilities mean what they say, where that is set                else reject
+    champion_measured    the metric is defined for the champion on these rows                   else inconclusive
     superiority          the interval of the paired gain lies above 0: a tie is not a win       else see below
+    holdout              on the holdout the interval lies above minus the margin                else see below
+    slices               no declared slice lies below minus the margin, beyond doubt            else reject
+    behaviours           it behaves as the project file declares                                else reject
+    latency, size        it is within the limits of inference, where they are set               else reject
 
-Where only superiority fails, an interval that lies below 0 rejects, and one that holds 0 is inconclusive. With 95 %
-confidence a candidate of the champion's own quality is promoted in 2.5 % of contests. Running the graphs is the
-business of `contest`; this module reads no file.
+An interval that lies wholly below its threshold rejects; one that holds the threshold is inconclusive, and the verdict
+says how many more rows would settle it. `non_inferiority` takes the place of `superiority` where the project file asks
+for it, with minus the margin as threshold. A limit that is set while its fact is missing is inconclusive, too. Rules
+that look at values are asked only if the first four hold.
+
+With 95 % confidence a candidate of the champion's own quality is promoted in 2.5 % of contests; the other rules can
+only lower that. Running the graphs is the business of `contest`; this module reads no file.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
-import numpy as np
-
-from components.errors import NotEnoughRows
-from components.evaluation.intervals import Answers, bootstrap_interval, delong_interval
-from components.evaluation.metrics import Metric, is_finite, measure, metric_named
-from components.evaluation.predicting import Array
+from components.evaluation import gate_rules, paired_rules
+from components.evaluation.comparing import Comparison, compare, measured
+from components.evaluation.evidence import Answered, JudgedRows, LabelledRows
+from components.evaluation.findings import Finding, checked, unsettled
+from components.evaluation.metrics import Metric, metric_named
 from components.records.scores import Outcome, Rule, Verdict
 from components.settings.evaluation import EvaluationSettings
 
-# Rules whose failure says that the candidate is bad; the failure of any other one says only that nothing is settled.
-REJECTING = {"candidate_finite", "candidate_answers", "minimum"}
+# Rules about the two models as a whole: the verdict's sentence tells both values.
+CONTEST_RULES = {"superiority", "non_inferiority"}
+# Rules found after the judge whose failure says nothing bad of the candidate.
+ASKING_RULES = {"approval"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """What one model answered, and what was true.
-
-    Attributes:
-        truth: True answers, shape (rows,).
-        prediction: Predicted answers, shape (rows,).
-        probability: Probabilities, shape (rows,) or (rows, classes); None for a regression.
-        table_sha256: Content hash of the rows.
-    """
-
-    truth: Array
-    prediction: Array
-    probability: Array | None
-    table_sha256: str
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return int(self.truth.shape[0])
-
-    @property
-    def answers(self) -> Answers:
-        """The answers without the truth."""
-        return Answers(self.prediction, self.probability)
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """All the numbers that the rules look at; NaN where one could not be measured."""
-
-    metric: Metric
-    settings: EvaluationSettings
-    candidate: float
-    champion: float | None = None
-    low: float = math.nan
-    high: float = math.nan
-
-    @property
-    def gain(self) -> float:
-        """By how much the candidate is better, whatever the metric's direction."""
-        difference = self.candidate - _or_nan(self.champion)
-        return -difference if self.metric.lower_is_better else difference
-
-
-def judge(candidate: Scored, champion: Scored | None, settings: EvaluationSettings) -> Verdict:
+def judge(candidate: Answered, champion: Answered | None, rows: JudgedRows, settings: EvaluationSettings) -> Verdict:
     """The verdict on the candidate, with every rule that was looked at; the same inputs give the same verdict.
 
     Args:
-        candidate: The candidate's answers.
+        candidate: The candidate's answers, and what was measured of it.
         champion: The champion's answers to the same rows; None while there is no champion.
-        settings: The metric, the minimum, the rows wanted and the confidence.
+        rows: What was true, and which rows belong together.
+        settings: The metric, and what is asked of a candidate.
 
     Raises:
         ProjectFileError: If the project file names a metric that does not exist.
     """
     metric = metric_named(settings.metric)
-    rules = _rules_on_rows(candidate, champion, settings)
-    comparable = all(rule.passed for rule in rules)
-    facts = _measured(metric, candidate, champion, settings, comparable)
-    if comparable:
-        rules = (*rules, *_rules_on_values(facts, has_champion=champion is not None))
-    return _verdict(facts, rules, candidate.rows, candidate.table_sha256)
+    findings = [
+        gate_rules.candidate_finite(candidate),
+        gate_rules.same_rows(candidate, champion, rows),
+        gate_rules.enough_rows(rows, settings),
+        gate_rules.rows_apart(rows),
+    ]
+    found = _alone(metric, candidate, rows)
+    if all(finding.rule.passed for finding in findings):
+        if champion is not None:
+            answers = candidate.recent.answers, champion.recent.answers
+            found = compare(metric, rows.recent.truth, *answers, settings)
+        findings += _on_values(metric, found, candidate, champion, rows, settings)
+    findings += [
+        gate_rules.behaviours(candidate, settings),
+        gate_rules.latency(candidate, settings),
+        gate_rules.size(candidate, settings),
+    ]
+    return _verdict(metric, found, findings, rows.recent, has_champion=champion is not None)
 
 
-def unanswered(rule: Rule, settings: EvaluationSettings, *, rows: int, table_sha256: str) -> Verdict:
-    """The verdict when a side gave no answers: the rule `candidate_answers` rejects, any other settles nothing."""
-    facts = _Facts(metric_named(settings.metric), settings, math.nan)
-    return _verdict(facts, (rule,), rows, table_sha256)
+def unanswered(side: str, reason: str, settings: EvaluationSettings, rows: LabelledRows) -> Verdict:
+    """The verdict when a side gave no answers: a broken candidate is rejected, a broken champion settles nothing."""
+    name, detail = f"{side}_answers", f"the {side} must answer the rows it is judged on: {reason}"
+    finding = checked(name, False, detail) if side == "candidate" else unsettled(name, detail)
+    metric = metric_named(settings.metric)
+    return _verdict(metric, _nothing(metric, rows.rows), [finding], rows, has_champion=False)
 
 
-def _rules_on_rows(candidate: Scored, champion: Scored | None, settings: EvaluationSettings) -> tuple[Rule, ...]:
-    broken = [name for name in ("prediction", "probability") if not is_finite(getattr(candidate, name))]
-    found = f"it holds broken values in {' and '.join(broken)}" if broken else "it is"
-    finite = Rule("candidate_finite", not broken, f"every answer of the candidate must be finite, and {found}")
-    enough = Rule(
-        "enough_rows",
-        candidate.rows >= settings.min_rows,
-        f"at least {settings.min_rows:,} labelled rows are needed, found {candidate.rows:,}",
-    )
-    return finite, _same_rows(candidate, champion), enough
+def with_rule(verdict: Verdict, rule: Rule) -> Verdict:
+    """The verdict with a rule that was found after it, such as `sandbox` or `approval`; a failed one ends a promotion.
+
+    Without approval the champion stays and nothing is said against the candidate: the outcome is `inconclusive`. Any
+    other rule that fails is a `reject` with its reason.
+    """
+    rules = (*verdict.rules, rule)
+    if rule.passed or not verdict.promote:
+        return replace(verdict, rules=rules)
+    outcome: Outcome = "inconclusive" if rule.name in ASKING_RULES else "reject"
+    return replace(verdict, outcome=outcome, reason=f"{rule.detail}; {_end(outcome)}", rules=rules)
 
 
-def _same_rows(candidate: Scored, champion: Scored | None) -> Rule:
-    if champion is None:
-        return Rule("same_rows", True, "there is no champion to share rows with")
-    same = candidate.table_sha256 == champion.table_sha256 and np.array_equal(candidate.truth, champion.truth)
-    return Rule(
-        "same_rows",
-        same,
-        f"both must be scored on the same rows: candidate {candidate.table_sha256[:8]} ({candidate.rows:,} rows), "
-        f"champion {champion.table_sha256[:8]} ({champion.rows:,} rows)",
-    )
+def _on_values(
+    metric: Metric,
+    found: Comparison,
+    candidate: Answered,
+    champion: Answered | None,
+    rows: JudgedRows,
+    settings: EvaluationSettings,
+) -> list[Finding]:
+    """The rules after the rows are known to be comparable; a side that cannot be measured is compared with nobody."""
+    measurable = gate_rules.defined("candidate_measured", f"candidate's {metric.name}", found.candidate)
+    if not measurable.rule.passed:
+        return [measurable]
+    findings = [
+        measurable,
+        paired_rules.beats(metric, candidate, rows, settings),
+        gate_rules.minimum(metric, found.candidate, settings),
+        gate_rules.groups(metric, candidate, rows, settings),
+        gate_rules.calibration(candidate, rows, settings),
+    ]
+    if champion is not None:
+        measurable = gate_rules.defined("champion_measured", f"champion's {metric.name}", found.other)
+        if not measurable.rule.passed:
+            return [*findings, measurable]
+        findings += [measurable, paired_rules.better(found, settings)]
+    return [
+        *findings,
+        paired_rules.holdout(metric, candidate, champion, rows, settings),
+        paired_rules.slices(metric, candidate, champion, rows, settings),
+    ]
 
 
-def _measured(
-    metric: Metric, candidate: Scored, champion: Scored | None, settings: EvaluationSettings, comparable: bool
-) -> _Facts:
-    """The two values and, where both are there, the interval of their difference."""
-    value = _value(metric, candidate)
-    if champion is None or not comparable:
-        return _Facts(metric, settings, value)
-    champion_value = _value(metric, champion)
-    if not (math.isfinite(value) and math.isfinite(champion_value)):
-        return _Facts(metric, settings, value, champion_value)
-    return _Facts(metric, settings, value, champion_value, *_interval(metric, candidate, champion, settings))
+def _alone(metric: Metric, candidate: Answered, rows: JudgedRows) -> Comparison:
+    """The candidate's own value, where it answered these rows."""
+    nothing = _nothing(metric, rows.recent.rows)
+    if candidate.recent.answers.prediction.shape[0] != rows.recent.rows:
+        return nothing
+    return replace(nothing, candidate=measured(metric, rows.recent.truth, candidate.recent.answers))
 
 
-def _value(metric: Metric, scored: Scored) -> float:
-    try:
-        return measure(metric.name, scored.truth, scored.prediction, scored.probability)
-    except NotEnoughRows:
-        return math.nan
+def _nothing(metric: Metric, rows: int) -> Comparison:
+    return Comparison(math.nan, math.nan, math.nan, math.nan, 0.0, rows, metric.lower_is_better)
 
 
-def _interval(metric: Metric, candidate: Scored, champion: Scored, settings: EvaluationSettings) -> tuple[float, float]:
-    if metric.name == "roc_auc" and candidate.probability is not None and champion.probability is not None:
-        sides = candidate.probability, champion.probability
-        return delong_interval(candidate.truth, *sides, confidence=settings.confidence)
-    return bootstrap_interval(
-        metric.function,
-        candidate.truth,
-        candidate.answers,
-        champion.answers,
-        lower_is_better=metric.lower_is_better,
-        confidence=settings.confidence,
-        resamples=settings.bootstrap,
-    )
-
-
-def _rules_on_values(facts: _Facts, *, has_champion: bool) -> tuple[Rule, ...]:
-    """The rules after the rows are known to be comparable; none is looked at twice."""
-    name, minimum = facts.metric.name, facts.settings.minimum
-    rules = [_defined("candidate_measured", f"candidate's {name}", facts.candidate)]
-    if minimum is not None:
-        good = facts.candidate <= minimum if facts.metric.lower_is_better else facts.candidate >= minimum
-        bound = "at most" if facts.metric.lower_is_better else "at least"
-        rules.append(Rule("minimum", good, f"{name} must be {bound} {minimum:g}, found {facts.candidate:.4g}"))
-    if has_champion:
-        rules.append(_defined("champion_measured", f"champion's {name}", _or_nan(facts.champion)))
-        rules.append(
-            Rule("superiority", facts.low > 0, f"the interval of the gain must lie above 0, found {_spread(facts)}")
-        )
-    return tuple(rules)
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _defined(rule: str, what: str, value: float) -> Rule:
-    return Rule(rule, math.isfinite(value), f"the {what} must be defined on these rows, found {value:.4g}")
-
-
-def _verdict(facts: _Facts, rules: tuple[Rule, ...], rows: int, table_sha256: str) -> Verdict:
-    failed = next((rule for rule in rules if not rule.passed), None)
-    outcome = _outcome(failed, facts)
+def _verdict(
+    metric: Metric, found: Comparison, findings: list[Finding], rows: LabelledRows, *, has_champion: bool
+) -> Verdict:
+    failed = sorted((one for one in findings if not one.rule.passed), key=lambda one: not one.rejects)
+    outcome: Outcome = "promote" if not failed else "reject" if failed[0].rejects else "inconclusive"
     return Verdict(
         outcome=outcome,
-        reason=_reason(outcome, failed, facts, rows),
-        metric=facts.metric.name,
-        candidate=facts.candidate,
-        champion=facts.champion,
-        difference_low=facts.low if math.isfinite(facts.low) else None,
-        difference_high=facts.high if math.isfinite(facts.high) else None,
-        rows=rows,
-        table_sha256=table_sha256,
-        rules=rules,
+        reason=_reason(outcome, failed, metric, found, has_champion=has_champion),
+        metric=metric.name,
+        candidate=found.candidate,
+        champion=found.other if math.isfinite(found.other) else None,
+        difference_low=found.low if math.isfinite(found.low) else None,
+        difference_high=found.high if math.isfinite(found.high) else None,
+        rows=rows.rows,
+        table_sha256=rows.sha256,
+        rules=tuple(one.rule for one in findings),
+        rows_to_settle=failed[0].rows_to_settle if outcome == "inconclusive" else None,
     )
 
 
-def _outcome(failed: Rule | None, facts: _Facts) -> Outcome:
-    if failed is None:
-        return "promote"
-    clearly_worse = failed.name == "superiority" and facts.high < 0
-    return "reject" if clearly_worse or failed.name in REJECTING else "inconclusive"
-
-
-def _reason(outcome: Outcome, failed: Rule | None, facts: _Facts, rows: int) -> str:
+def _reason(outcome: Outcome, failed: list[Finding], metric: Metric, found: Comparison, *, has_champion: bool) -> str:
     """One sentence with the numbers that decided."""
-    name = facts.metric.name
-    if failed is not None and failed.name != "superiority":
-        end = "rejected" if outcome == "reject" else "nothing is settled, so nothing changes"
-        return f"{failed.detail}; {end}"
-    if facts.champion is None:
-        return f"candidate {name} {facts.candidate:.3f} on {rows:,} rows, and there is no champion yet; promoted"
-    ends: dict[Outcome, str] = {
-        "promote": "promoted",
-        "reject": "the candidate is worse, rejected",
-        "inconclusive": "not clearly better, so the champion stays",
-    }
-    direction = ", lower is better" if facts.metric.lower_is_better else ""
+    name = metric.name
+    first, others = (failed[0], failed[1:]) if failed else (None, [])
+    also = f" (also failed: {', '.join(one.rule.name for one in others)})" if others else ""
+    settles = f"; {first.outlook}" if first is not None and first.outlook else ""
+    if first is not None and first.rule.name not in CONTEST_RULES:
+        return f"{first.rule.detail}; {_end(outcome)}{settles}{also}"
+    if not has_champion:
+        return f"candidate {name} {found.candidate:.3f} on {found.rows:,} rows, and there is no champion yet; promoted"
+    direction = ", lower is better" if metric.lower_is_better else ""
     return (
-        f"candidate {name} {facts.candidate:.3f} against champion {facts.champion:.3f} on the same {rows:,} rows"
-        f"{direction}: {_spread(facts)}; {ends[outcome]}"
+        f"candidate {name} {found.candidate:.3f} against champion {found.other:.3f} on the same {found.rows:,} rows"
+        f"{direction}: {found}; {_contest_end(outcome, found)}{settles}{also}"
     )
 
 
-def _spread(facts: _Facts) -> str:
-    """The gain and its interval, with as many decimals as the smallest of the three needs."""
-    signed = _signed(facts.gain, facts.low, facts.high)
-    word = "gain" if facts.metric.lower_is_better else "difference"
-    return (
-        f"{word} {signed(facts.gain)} ({facts.settings.confidence * 100:g} % interval "
-        f"{signed(facts.low)} to {signed(facts.high)})"
-    )
+def _contest_end(outcome: Outcome, found: Comparison) -> str:
+    if outcome == "promote":
+        return "promoted" if found.low > 0 else "not worse by more than the margin, promoted"
+    return "the candidate is worse, rejected" if outcome == "reject" else "not clearly better, so the champion stays"
 
 
-def _signed(*values: float) -> Callable[[float], str]:
-    sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
-    decimals = min(max(3, -math.floor(math.log10(min(sizes)))), 6) if sizes else 3
-    return lambda value: f"{value:+.{decimals}f}"
+def _end(outcome: Outcome) -> str:
+    return "rejected" if outcome == "reject" else "nothing is settled, so nothing changes"

@@ -84,10 +84,10 @@ def register(
 
 @step
 def judge(variant: Variant, champion: ModelFiles | None, split: Split, project: Project) -> Verdict:
-    """Whether the candidate may replace the champion; both are scored on the split's test rows."""
-    candidate = Contender(variant.path, variant.schema)
+    """Whether the candidate may replace the champion; both are scored on the split's test rows and its holdout."""
+    candidate = Contender(variant.path, variant.schema, footprint=variant.footprint, megabytes=variant.megabytes)
     defender = Contender(champion.graph, champion.schema) if champion else None
-    return contest.contest(candidate, defender, split.test, project.evaluation)
+    return contest.contest(candidate, defender, split, project.evaluation)
 
 
 @step

@@ -1,242 +1,198 @@
-"""Scorecards and contests on real graphs: hand-written ones, small enough to know their answers."""
+"""Contests on real graphs and real parts: who answers what, and what cannot be answered."""
 
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
-import matplotlib
 import numpy as np
-import onnx
 import polars
 import pytest
 
-from components.errors import ModelRefused, ProjectFileError, SchemaMismatch
+from components.data.splits import write_part
 from components.evaluation.contest import Contender, contest
-from components.evaluation.predicting import predict
-from components.evaluation.scorecards import score
-from components.evaluation.truths import true_answers
-from components.records.rows import Column, Part, Schema
-from components.settings.evaluation import EvaluationSettings
+from components.records.models import Footprint, Latency
+from components.records.rows import Column, Schema, Split, TableVersion
+from components.records.scores import Rule
+from components.settings.evaluation import ChangeBehaviour, ChangeSettings, EvaluationSettings
+from tests.components.evaluation.sides import failed, rule
+from tests.components.evaluation.tiny import BINARY, CLASSES, FEATURES, NOW, graph, rows
 
-ROWS = 2_000
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = EvaluationSettings(metric="roc_auc", slices=("origin", "temp"), slice_rows=400)
-FEATURES = (Column("temp", "number"), Column("origin", "category"))
-BINARY = Schema(FEATURES, "late", "binary", "ts")
-CLASSES = Schema(FEATURES, "weather", "multiclass", "ts", classes=("dry", "rain", "snow"))
-VALUE = Schema(FEATURES, "delay", "regression", "ts")
-
-HEADER = (
-    '<ir_version: 10, opset_import: ["": 20, "ai.onnx.ml": 3]> answers (double[rows] temp, string[rows] origin) => '
-)
-# probability = sigmoid(weight * temp + (1 where origin is EWR)); a missing temp counts as 0.
-BINARY_GRAPH = """(int64[rows] prediction, float[rows] probability) {
-    zero = Constant <value = double {0.0}> ()
-    half = Constant <value = float {0.5}> ()
-    weight = Constant <value = double {WEIGHT}> ()
-    missing = IsNaN (temp)
-    known = Where (missing, zero, temp)
-    weighted = Mul (known, weight)
-    number = Cast <to = 1> (weighted)
-    place = ai.onnx.ml.LabelEncoder <keys_strings = ["EWR", "JFK"], values_floats = [1.0, 0.0]> (origin)
-    scores = Add (number, place)
-    probability = Sigmoid (scores)
-    above = GreaterOrEqual (probability, half)
-    prediction = Cast <to = 7> (above)
-}"""
-# Scores are 0, temp and 2 * temp - 1, in the order of the classes.
-CLASSES_GRAPH = """(int64[rows] prediction, float[rows, classes] probabilities) {
-    slope = Constant <value = double[1, 3] {0.0, 1.0, 2.0}> ()
-    base = Constant <value = double[1, 3] {0.0, 0.0, -1.0}> ()
-    shape = Constant <value = int64[2] {-1, 1}> ()
-    column = Reshape (temp, shape)
-    product = MatMul (column, slope)
-    shifted = Add (product, base)
-    scores = Cast <to = 1> (shifted)
-    probabilities = Softmax <axis = 1> (scores)
-    prediction = ArgMax <axis = 1, keepdims = 0> (probabilities)
-    unused = Identity (origin)
-}"""
-VALUE_GRAPH = """(float[rows] prediction) {
-    weight = Constant <value = double {WEIGHT}> ()
-    weighted = Mul (temp, weight)
-    prediction = Cast <to = 1> (weighted)
-    unused = Identity (origin)
-}"""
-
-
-def graph(folder, body, *, weight=1.0, name="model"):
-    """The graph as an ONNX file."""
-    path = folder / f"{name}.onnx"
-    path.write_bytes(onnx.parser.parse_model(HEADER + body.replace("WEIGHT", str(weight))).SerializeToString())
-    return path
 
 
 @pytest.fixture(scope="module")
-def part(tmp_path_factory):
-    """Rows whose answers follow temp and origin, with targets of all three kinds."""
-    random = np.random.default_rng(0)
-    temp = random.normal(0, 1.5, ROWS)
-    origin = random.choice(["EWR", "JFK"], ROWS)
-    late = random.random(ROWS) < 1 / (1 + np.exp(-(temp + (origin == "EWR"))))
-    scores = np.stack([0 * temp, temp, 2 * temp - 1], axis=1) + random.gumbel(size=(ROWS, 3))
-    frame = polars.DataFrame(
-        {
-            "temp": temp,
-            "origin": polars.Series(origin.tolist()),
-            "late": late,
-            "weather": [CLASSES.classes[place] for place in scores.argmax(axis=1)],
-            "delay": 3 * temp + random.normal(0, 1, ROWS),
-            "ts": [NOW] * ROWS,
-        }
-    )
-    path = tmp_path_factory.mktemp("part") / "test.parquet"
-    frame.write_parquet(path)
-    return Part(path, ROWS, "a" * 64, NOW, NOW)
+def split(tmp_path_factory):
+    """Rows a millisecond apart: learned from, chosen on, held out and judged on."""
+    folder = tmp_path_factory.mktemp("split")
+    every = rows(6_000).with_columns(ts=NOW + polars.int_range(polars.len()) * timedelta(milliseconds=1))
+    bounds = {"train": (0, 2_000), "validation": (2_000, 3_000), "holdout": (3_000, 4_000), "test": (4_000, 6_000)}
+    parts = {
+        name: write_part(every[low:high], folder / f"{name}.parquet", "ts") for name, (low, high) in bounds.items()
+    }
+    table = TableVersion(Path("table"), 0, 6_000, "c" * 64, NOW, NOW)
+    return Split(**parts, reference=parts["train"], schema=BINARY, table=table)
 
 
-def test_predictions_are_the_graphs_own_in_the_rows_order(part, tmp_path):
-    """Each row gets the probability that its formula gives, with a missing number and an unseen category among them."""
-    frame = polars.DataFrame({"origin": ["EWR", "LGA", None], "other": [1, 2, 3], "temp": [2.0, None, -1.0]})
-
-    outputs = predict(graph(tmp_path, BINARY_GRAPH), frame, BINARY)
-
-    # 1e-6: the graph's sigmoid is float32.
-    assert outputs.probability == pytest.approx(1 / (1 + np.exp(-np.array([3.0, 0.0, -1.0]))), abs=1e-6)
-    assert outputs.prediction.tolist() == [1, 1, 0]
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A graph with the weight that made the rows."""
+    return Contender(graph(tmp_path_factory.mktemp("good"), BINARY, weight=1.0), BINARY)
 
 
-def test_a_scorecard_holds_all_metrics_slices_and_pictures(part, tmp_path):
-    """Metrics of the kind, slices by value and by quarter with their rows, and one PNG a picture."""
-    scorecard = score(graph(tmp_path, BINARY_GRAPH), part, BINARY, SETTINGS, tmp_path / "plots")
-
-    assert set(scorecard.metrics) == {
-        "roc_auc", "log_loss", "average_precision", "brier", "calibration_error", "accuracy",
-    }  # fmt: skip
-    assert (scorecard.rows, scorecard.table_sha256) == (ROWS, part.sha256)
-    # The formula is the one that made the rows, so it must be calibrated: 0.04 is the noise of 15 bins of 2,000 rows.
-    assert scorecard.metrics["calibration_error"] < 0.04
-    places = [name for name in scorecard.slices if name.startswith("origin=")]
-    assert sorted(places) == ["origin=EWR", "origin=JFK"]
-    assert sum(scorecard.slices[name]["rows"] for name in places) == ROWS
-    assert len([name for name in scorecard.slices if name.startswith("temp=")]) == 4
-    names = [path.stem for path in scorecard.plots]
-    assert names == ["roc_curve", "precision_recall", "calibration", "probabilities", "slices"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in scorecard.plots)
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """A graph with a weight of the wrong sign, which still ranks better than chance by the origin."""
+    return Contender(graph(tmp_path_factory.mktemp("bad"), BINARY, weight=-0.02), BINARY)
 
 
-@pytest.mark.parametrize(
-    ("schema", "body", "metric", "pictures"),
-    [
-        (CLASSES, CLASSES_GRAPH, "macro_f1", ["confusion_matrix", "slices"]),
-        (VALUE, VALUE_GRAPH, "rmse", ["predicted_and_true", "residuals", "slices"]),
-    ],
-    ids=["multiclass", "regression"],
-)
-def test_other_kinds_have_their_own_pictures(part, tmp_path, schema, body, metric, pictures):
-    """A multiclass target gets a confusion matrix, a regression its residuals."""
-    settings = SETTINGS.model_copy(update={"metric": metric})
-
-    scorecard = score(graph(tmp_path, body, weight=3.0), part, schema, settings, tmp_path / "plots")
-
-    assert metric in scorecard.metrics
-    assert [path.stem for path in scorecard.plots] == pictures
-
-
-def test_drawing_leaves_matplotlib_as_it_was(part, tmp_path):
-    """Several flows may draw at once in one process: no global setting is changed and no figure kept."""
-    before = dict(matplotlib.rcParams)
-    path = graph(tmp_path, BINARY_GRAPH)
-
-    with ThreadPoolExecutor(2) as pool:
-        cards = list(pool.map(lambda place: score(path, part, BINARY, SETTINGS, tmp_path / place), ["one", "two"]))
-
-    assert [picture.read_bytes() for picture in cards[0].plots] == [picture.read_bytes() for picture in cards[1].plots]
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_a_metric_of_another_kind_is_a_mistake_in_the_project_file(part, tmp_path):
-    """ROC AUC of a regression is refused before anything is scored."""
-    with pytest.raises(ProjectFileError, match=r"one of rmse, mae, r2"):
-        score(graph(tmp_path, VALUE_GRAPH), part, VALUE, SETTINGS, tmp_path)
-
-
-def test_a_slice_column_that_is_not_there_is_named(part, tmp_path):
-    """A misspelt slice is told, not skipped."""
-    settings = SETTINGS.model_copy(update={"slices": ("orign",)})
-
-    with pytest.raises(SchemaMismatch, match=r"evaluation.slices names \['orign'\]"):
-        score(graph(tmp_path, BINARY_GRAPH), part, BINARY, settings, tmp_path)
-
-
-def test_rows_without_a_label_are_refused():
-    """An empty label is not a 0."""
-    frame = polars.DataFrame({"late": [True, None, False]})
-
-    with pytest.raises(SchemaMismatch, match="1 of 3 rows have none"):
-        true_answers(frame, BINARY)
-
-
-def test_a_class_that_nobody_knows_is_refused():
-    """A label outside the known classes is named."""
-    frame = polars.DataFrame({"weather": ["dry", "hail"]})
-
-    with pytest.raises(SchemaMismatch, match=r"one of dry, rain, snow, but 1 of 2 rows do not \(such as 'hail'\)"):
-        true_answers(frame, CLASSES)
-
-
-def test_a_file_that_is_no_graph_is_refused(tmp_path):
-    """Bytes that onnxruntime cannot read are refused with the path."""
-    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
-
-    with pytest.raises(ModelRefused, match=r"broken.onnx must be an ONNX graph that onnxruntime"):
-        predict(tmp_path / "broken.onnx", polars.DataFrame({"temp": [1.0], "origin": ["EWR"]}), BINARY)
-
-
-def test_the_better_graph_wins_the_contest(part, tmp_path):
+def test_the_better_graph_wins_the_contest(split, good, bad):
     """A graph with the true weight beats one with the wrong sign on the same rows, and not the other way round."""
-    good = Contender(graph(tmp_path, BINARY_GRAPH, weight=1.0, name="good"), BINARY)
-    bad = Contender(graph(tmp_path, BINARY_GRAPH, weight=-0.2, name="bad"), BINARY)
+    won, lost = contest(good, bad, split, SETTINGS), contest(bad, good, split, SETTINGS)
 
-    assert contest(good, bad, part, SETTINGS).promote
-    assert contest(bad, good, part, SETTINGS).outcome == "reject"
-    assert contest(good, good, part, SETTINGS).outcome == "inconclusive"
-    assert contest(good, None, part, SETTINGS).promote
+    assert won.promote
+    assert lost.outcome == "reject"
+    assert contest(good, good, split, SETTINGS).outcome == "inconclusive"
+    assert contest(good, None, split, SETTINGS).promote
+    assert (won.rows, won.table_sha256) == (2_000, split.test.sha256)
+    assert [one.name for one in won.rules] == [
+        "candidate_finite", "same_rows", "enough_rows", "rows_apart", "candidate_measured", "beats", "minimum",
+        "groups", "calibration", "champion_measured", "superiority", "holdout", "slices", "behaviours", "latency",
+        "size",
+    ]  # fmt: skip
 
 
-def test_a_candidate_that_cannot_be_run_is_rejected(part, tmp_path):
-    """A broken candidate file ends in a verdict with the reason, not in a failed flow."""
-    good = Contender(graph(tmp_path, BINARY_GRAPH, name="good"), BINARY)
-    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
+def test_both_sides_answer_the_holdout_too(split, good, bad):
+    """Its rows are counted, and without one the rule says so."""
+    kept = contest(good, bad, split, SETTINGS)
+    none = contest(good, bad, replace(split, holdout=None), SETTINGS)
 
-    verdict = contest(Contender(tmp_path / "broken.onnx", BINARY), good, part, SETTINGS)
+    assert "on 1,000 rows of the holdout" in rule(kept, "holdout").detail
+    assert none.promote
+    assert "keeps no holdout" in rule(none, "holdout").detail
+
+
+def test_slices_are_those_of_the_recent_rows(split, good, bad):
+    """Two origins and four quarters of the temperature, the lowest of which is told."""
+    detail = rule(contest(good, bad, split, SETTINGS), "slices").detail
+
+    assert "and none of 6 is; lowest: " in detail
+
+
+def test_a_graph_that_ranks_like_chance_has_learned_nothing(split, good, tmp_path):
+    """With every weight at 0 it says of a row what the constant says, whoever is the champion."""
+    blind = Contender(graph(tmp_path, BINARY, weight=0.0), BINARY)
+    frame = polars.read_parquet(split.test.path).with_columns(origin=polars.lit("JFK"))
+    same = replace(split, test=write_part(frame, tmp_path / "test.parquet", "ts"))
+
+    verdict = contest(blind, good, same, SETTINGS)
 
     assert verdict.outcome == "reject"
-    assert "the candidate must answer the rows of test.parquet" in verdict.reason
-    assert verdict.table_sha256 == part.sha256
+    assert "over the simple model 'constant' must lie above 0" in verdict.reason
+    assert "the candidate has learned nothing" in verdict.reason
 
 
-def test_a_champion_that_cannot_be_run_keeps_its_place(part, tmp_path):
+def test_a_part_that_changed_after_the_split_settles_nothing(split, good, bad, tmp_path):
+    """The hash of what was read is not the one that the split knows."""
+    frame = polars.read_parquet(split.test.path)
+    other = write_part(frame, tmp_path / "test.parquet", "ts")
+    frame.with_columns(temp=polars.col("temp") + 1).write_parquet(tmp_path / "test.parquet")
+
+    verdict = contest(good, bad, replace(split, test=other), SETTINGS)
+
+    assert verdict.outcome == "inconclusive"
+    assert failed(verdict) == ["same_rows"]
+    assert "both sides must answer the rows that are judged on: candidate" in verdict.reason
+
+
+@pytest.mark.parametrize(("name", "told"), [("validation", "1 of validation"), ("test", "1 of test")])
+def test_training_rows_cannot_choose_or_judge(split, good, bad, name, told):
+    """A split whose validation or test part is its training part is refused."""
+    verdict = contest(good, bad, replace(split, **{name: split.train}), SETTINGS)
+
+    assert verdict.outcome == "reject"
+    assert told in rule(verdict, "rows_apart").detail
+    assert verdict.reason.startswith("rows to judge and to choose on must not be among those it learned from")
+
+
+def test_rows_that_chose_the_model_cannot_judge_it(split, good, bad):
+    """A test part that is the validation part is no more honest."""
+    verdict = contest(good, bad, replace(split, test=split.validation), SETTINGS)
+
+    assert "1 of test" in rule(verdict, "rows_apart").detail
+
+
+def test_facts_of_the_candidate_are_held_against_the_limits(split, good, bad):
+    """Behaviours, latency and size are the candidate's, and a limit without a fact stops it."""
+    change = ChangeBehaviour(name="warmer", column="temp", change=ChangeSettings(add=5), expect="up")
+    limits = {"gate": SETTINGS.gate.model_copy(update={"max_p99_ms": 5.0, "max_mb": 2.0}), "behaviours": (change,)}
+    settings = SETTINGS.model_copy(update=limits)
+    fast = replace(
+        good,
+        behaviours=(Rule("warmer", True, "100 of 100 rows went up"),),
+        footprint=Footprint((Latency(1, 0.1, 0.2),), 1e5, 10.0, 90.0),
+        megabytes=0.1,
+    )
+
+    unknown = contest(good, bad, split, settings)
+
+    assert contest(fast, bad, split, settings).promote
+    assert unknown.outcome == "inconclusive"
+    assert failed(unknown) == ["behaviours", "latency", "size"]
+
+
+def test_a_candidate_that_cannot_be_run_is_rejected(split, good, tmp_path):
+    """A broken candidate file ends in a verdict with the reason, not in a failed flow."""
+    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
+
+    verdict = contest(Contender(tmp_path / "broken.onnx", BINARY), good, split, SETTINGS)
+
+    assert verdict.outcome == "reject"
+    assert "the candidate must answer the rows it is judged on" in verdict.reason
+    assert "broken.onnx must be an ONNX graph" in verdict.reason
+    assert verdict.table_sha256 == split.test.sha256
+
+
+def test_a_champion_that_cannot_be_run_keeps_its_place(split, good):
     """A champion that wants a column the rows do not hold cannot be beaten, so a person must look."""
-    good = Contender(graph(tmp_path, BINARY_GRAPH, name="good"), BINARY)
     other = Schema((Column("wind", "number"), *FEATURES), "late", "binary", "ts")
 
-    verdict = contest(good, Contender(good.graph, other), part, SETTINGS)
+    verdict = contest(good, Contender(good.graph, other), split, SETTINGS)
 
     assert verdict.outcome == "inconclusive"
     assert "the champion must answer the rows" in verdict.reason
     assert "wind" in verdict.reason
 
 
-def test_a_champion_that_knows_fewer_classes_is_still_judged(part, tmp_path):
+def test_a_simple_model_that_cannot_be_made_stops_a_promotion(split, good, bad, tmp_path):
+    """Without it nobody knows whether anything was learned."""
+    empty = polars.read_parquet(split.train.path).head(0)
+    empty.write_parquet(tmp_path / "train.parquet")
+
+    verdict = contest(good, bad, replace(split, train=replace(split.train, path=tmp_path / "train.parquet")), SETTINGS)
+
+    assert verdict.outcome == "inconclusive"
+    assert failed(verdict) == ["beats"]
+
+
+def test_a_champion_that_knows_fewer_classes_is_still_judged(split, tmp_path):
     """Classes are matched by name: a class the champion never saw counts as probability 0 there."""
-    path = graph(tmp_path, CLASSES_GRAPH)
+    path = graph(tmp_path, CLASSES)
     settings = SETTINGS.model_copy(update={"metric": "accuracy"})
+    several = replace(split, schema=CLASSES)
     shuffled = Schema(FEATURES, "weather", "multiclass", "ts", classes=("snow", "dry", "rain"))
     older = Schema(FEATURES, "weather", "multiclass", "ts", classes=("fog", "dry", "rain"))
 
-    against_shuffled = contest(Contender(path, CLASSES), Contender(path, shuffled), part, settings)
-    against_older = contest(Contender(path, CLASSES), Contender(path, older), part, settings)
+    against_shuffled = contest(Contender(path, CLASSES), Contender(path, shuffled), several, settings)
+    against_older = contest(Contender(path, CLASSES), Contender(path, older), several, settings)
 
     assert against_shuffled.promote
     assert against_older.promote
     assert against_older.champion < against_older.candidate
+
+
+def test_the_same_contest_gives_the_same_verdict(split, good, bad):
+    """Also where the rows are drawn again: the draws have a seed."""
+    settings = SETTINGS.model_copy(update={"metric": "log_loss"})
+
+    assert contest(good, bad, split, settings) == contest(good, bad, split, settings)
+    assert np.isfinite(contest(good, bad, split, settings).difference_low)
