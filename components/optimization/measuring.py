@@ -176,6 +176,6 @@ class Worker:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment with its import path, and one thread for whatever library looks there."""
+    """This process's environment with its import path; one thread for whatever library looks there, no reporting."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}

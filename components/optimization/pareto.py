@@ -47,7 +47,7 @@ def write_table(
     lines = [f"# {headline(rated, chosen, settings, metric)}", "", _row(heads), _row(["---"] * len(heads))]
     for entry in rated:
         name, variant = entry.variant.name, entry.variant
-        cells = [f"`{name}`", _number(entry.quality, ".5f"), _number(entry.quality_loss, "+.5f")]
+        cells = [f"`{name}`", _number(entry.quality, ".5f"), _number(entry.quality_loss, "+z.5f")]
         cells.append(f"{variant.max_difference:.2g}")
         cells += [*_costs(variant.footprint), f"{variant.megabytes:.3f}"]
         lines.append(_row([*cells, "yes" if name in front else "no", "**yes**" if name == chosen else "no"]))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -81,6 +82,31 @@ def test_a_process_that_was_killed_answers_nothing_more(tmp_path):
 
         assert (started, *answers) == ({}, None, None)
         assert worker.last_words() == "its process ended with status -9: nothing said"
+
+
+def test_a_process_that_hangs_is_given_up(tmp_path, monkeypatch):
+    """It is killed when its time and our patience are over."""
+    graph, rows = variant("fp32", tmp_path), _write_rows(part(tmp_path), SCHEMA, tmp_path)
+    with Worker(graph, rows, tmp_path) as worker:
+        worker.ask("ready")
+        worker._process.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr("components.optimization.measuring.PATIENCE_SECONDS", 0.1)
+
+        answer = worker.ask("load")
+
+        assert answer is None
+        assert worker.last_words().startswith("its process ended with status -9")
+
+
+def test_the_process_ends_with_the_one_that_started_it(tmp_path):
+    """A killed flow closes the pipe: nothing is left behind."""
+    graph, rows = variant("fp32", tmp_path), _write_rows(part(tmp_path), SCHEMA, tmp_path)
+    with Worker(graph, rows, tmp_path) as worker:
+        worker.ask("load")
+
+        worker._process.stdin.close()
+
+        assert worker._process.wait(timeout=60) == 0
 
 
 def test_the_rows_are_the_parts_own_in_an_even_sample(tmp_path):

@@ -20,9 +20,9 @@ from components.records.rows import Column, Part, Schema, Split, TableVersion
 from components.settings.base import PluginSettings
 from components.settings.optimization import PruneSettings
 from components.settings.project import TrainingSettings
-from components.training import models
 from components.training.encoding import Encoder
 from components.training.jobs import Job
+from components.training.members import strongest
 from components.training.worker import train
 from tests.components.optimization.graphs_by_hand import NOW
 
@@ -130,8 +130,8 @@ def test_the_cut_network_is_smaller_and_after_fine_tuning_as_good(digits, fitted
 def test_the_strongest_units_stay(digits, fitted, tmp_path, monkeypatch):
     """Before any tuning the cut network loses less than one that was left the weakest units instead."""
     cut = prune(fitted, PruneSettings(keep=0.5), tmp_path / "cut")
-    strongest = models.strongest
-    monkeypatch.setattr(models, "strongest", lambda strength, count: strongest(1 / strength, count))
+    weakest = "components.training.models.strongest"
+    monkeypatch.setattr(weakest, lambda strength, count: strongest(1 / strength, count))
     weak = prune(fitted, PruneSettings(keep=0.5), tmp_path / "weak")
 
     losses = [loss(model, digits) for model in (fitted, cut, weak)]
