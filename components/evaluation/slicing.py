@@ -64,7 +64,9 @@ def slice_labels(column: polars.Series) -> polars.Series:
         names = {value: text_of(value) or "missing" for value in numbers.unique()}
         return numbers.replace_strict(names, return_dtype=polars.String)
     finite = numbers.filter(numbers.is_finite()).to_numpy()
-    edges = {f"{edge:g}": float(edge) for edge in np.quantile(finite, [0.25, 0.5, 0.75])}
+    # Four digits read well; of a year or a price, six are needed.
+    quartiles = [float(edge) for edge in np.quantile(finite, [0.25, 0.5, 0.75])]
+    edges = {f"{edge:.4g}" if abs(edge) < 1_000 else f"{edge:g}": edge for edge in quartiles}
     shown = list(edges)
     middle = [f"{low} to {high}" for low, high in pairwise(shown)]
     labels = [f"up to {shown[0]}", *middle, f"over {shown[-1]}"]

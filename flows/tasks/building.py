@@ -65,7 +65,7 @@ def export(fitted: FittedModel, split: Split, project: Project, lineage: Lineage
 def score(variant: Variant, split: Split, project: Project, lineage: Lineage) -> Scorecard:
     """The scorecard of the graph on the test part."""
     folder = run_folder(project, lineage) / "score"
-    return scorecards.score(variant.path, split.test, split.schema, project.evaluation, folder)
+    return scorecards.score(variant, split, project.evaluation, folder, cost=project.cost)
 
 
 @step
