@@ -114,9 +114,10 @@ def report(
     areas = {name: roc_auc_score(frame["late"].to_numpy(), side(frame.height)()) for name, side in sides.items()}
     milliseconds = {rows: take_turns({name: side(rows) for name, side in sides.items()}) for rows in SIZES}
     found = {variant.name: variant for variant in measured}
+    rows_used = f"{split.train.rows:,} rows learned, {frame.height:,} scored"
     lines = [
-        f"$ python tests/benchmarks/variants.py    # {platform.machine()}, one thread; {split.train.rows:,} rows learned,"
-        f" {frame.height:,} scored; {len(measured)} variants built in {build_seconds:.1f} s",
+        f"$ python tests/benchmarks/variants.py    # {platform.machine()}, one thread; {rows_used}; "
+        f"{len(measured)} variants built in {build_seconds:.1f} s",
         f"{'':<24}{'AUC':>8}{'loss':>9}"
         + "".join(f"{f'{rows} rows, p50/p99 ms':>24}" for rows in SIZES)
         + f"{'rows/s':>11}{'ratio':>7}{'quiet':>7}{'load ms':>9}{'MB':>7}{'peak MB':>9}",
