@@ -168,12 +168,11 @@ def test_every_kind_of_target_is_compared(kind: str, tmp_path: Path, attempt: Tr
 
 
 @pytest.mark.parametrize("when", ["while it starts", "when it answers"])
-def test_a_server_ends_with_a_caller_that_is_killed(
-    when: str, candidate: ModelFiles, project_file: Path, environment: Environment, part: Part
-):
+def test_a_server_ends_with_a_caller_that_is_killed(when: str, candidate: ModelFiles, project_file: Path):
     """A flow that is killed in the middle of a trial leaves no server behind."""
     code = CALLER.format(cache=str(candidate.graph.parents[2]), name=NAME, project=str(project_file))
-    caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"EVERFIT_HOME": "nowhere"})
+    scratch = {"TMPDIR": str(project_file.parent)}  # a killed caller leaves its folder to the system
+    caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | scratch)
     (server,) = wait_for(lambda: servers(caller.pid))
     if when == "when it answers":
         wait_for(lambda: psutil.Process(server).net_connections())
