@@ -13,6 +13,14 @@ from components.records.scores import Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RowAnswers:
+    """A model's answers to some rows, with the content hash of the rows that it was asked."""
+
+    answers: Answers
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LabelledRows:
     """What was true of some rows: shape (rows,), and the content hash of the rows."""
 
@@ -23,6 +31,10 @@ class LabelledRows:
     def rows(self) -> int:
         """Number of rows."""
         return int(self.truth.shape[0])
+
+    def are_answered_by(self, given: RowAnswers | None) -> bool:
+        """Whether these are answers to these very rows: same content, same number."""
+        return given is not None and given.sha256 == self.sha256 and given.answers.prediction.shape[0] == self.rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,14 +54,6 @@ class JudgedRows:
     seen: Mapping[str, float] = field(default_factory=dict)
     slices: Mapping[str, Array] = field(default_factory=dict)
     groups: Mapping[str, Array] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RowAnswers:
-    """A model's answers to some rows, with the content hash of the rows that it was asked."""
-
-    answers: Answers
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from components.evaluation.comparing import measured
-from components.evaluation.evidence import Answered, JudgedRows, LabelledRows, RowAnswers
+from components.evaluation.evidence import Answered, JudgedRows, RowAnswers
 from components.evaluation.findings import Finding, checked, held, unsettled
 from components.evaluation.metrics import METRICS, Metric, is_finite
 from components.evaluation.predicting import Array
@@ -39,7 +39,7 @@ def same_rows(candidate: Answered, champion: Answered | None, rows: JudgedRows) 
             ("recent", rows.recent, answered.recent),
             *([("holdout", rows.holdout, answered.holdout)] if rows.holdout else []),
         )
-        if not _answers(given, truth)
+        if not truth.are_answered_by(given)
     ]
     both = "both sides" if champion else "the candidate"
     if wrong:
@@ -155,10 +155,6 @@ def size(candidate: Answered, settings: EvaluationSettings) -> Finding:
     if found is None:
         return unsettled("size", f"the graph must have {limit:g} MB at most, but its size is not known")
     return checked("size", found <= limit, f"the graph must have {limit:g} MB at most, found {found:.3g}")
-
-
-def _answers(given: RowAnswers | None, truth: LabelledRows) -> bool:
-    return given is not None and given.sha256 == truth.sha256 and given.answers.prediction.shape[0] == truth.rows
 
 
 def _short(given: RowAnswers | None) -> str:

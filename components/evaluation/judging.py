@@ -130,9 +130,9 @@ def _on_values(
 
 
 def _alone(metric: Metric, candidate: Answered, rows: JudgedRows) -> Comparison:
-    """The candidate's own value, where it answered these rows."""
+    """The candidate's own value, if it answered these rows."""
     nothing = _nothing(metric, rows.recent.rows)
-    if candidate.recent.answers.prediction.shape[0] != rows.recent.rows:
+    if not rows.recent.are_answered_by(candidate.recent):
         return nothing
     return replace(nothing, candidate=measured(metric, rows.recent.truth, candidate.recent.answers))
 

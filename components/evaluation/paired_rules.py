@@ -16,11 +16,12 @@ from components.evaluation.metrics import Metric
 from components.evaluation.predicting import Array
 from components.settings.evaluation import EvaluationSettings
 
-LEARNED_NOTHING = "the candidate has learned nothing"
+# What it means not to beat a simple model.
+WORTH = {"constant": "a model that has learned nothing", "linear": "a sum of its columns"}
 
 
 def beats(metric: Metric, candidate: Answered, rows: JudgedRows, settings: EvaluationSettings) -> Finding:
-    """It is better than a simple model beyond doubt; one that is not has learned nothing."""
+    """It is better than a simple model beyond doubt; one that is not has learned nothing of use."""
     name = settings.gate.beat
     if name == "none":
         return held("beats", "no simple model is to be beaten")
@@ -31,7 +32,7 @@ def beats(metric: Metric, candidate: Answered, rows: JudgedRows, settings: Evalu
     if not found.is_measured:
         return unsettled("beats", f"{wanted}, found {found}")
     passed = found.low > 0
-    verdict = "" if passed else f": {LEARNED_NOTHING}"
+    verdict = "" if passed else f": on these rows the candidate is worth no more than {WORTH[name]}"
     return checked("beats", passed, f"{wanted}, found {metric.name} {found.other:.4g} for it and {found}{verdict}")
 
 

@@ -88,7 +88,7 @@ def test_a_graph_that_ranks_like_chance_has_learned_nothing(split, good, tmp_pat
 
     assert verdict.outcome == "reject"
     assert "over the simple model 'constant' must lie above 0" in verdict.reason
-    assert "the candidate has learned nothing" in verdict.reason
+    assert "worth no more than a model that has learned nothing" in verdict.reason
 
 
 def test_a_part_that_changed_after_the_split_settles_nothing(split, good, bad, tmp_path):

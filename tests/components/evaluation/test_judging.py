@@ -173,6 +173,8 @@ def test_other_rows_settle_nothing(side, part, told):
     assert verdict.outcome == "inconclusive"
     assert failed(verdict) == ["same_rows"]
     assert told in verdict.reason
+    # A value of other rows is none of these.
+    assert np.isnan(verdict.candidate) == ((side, part) == ("candidate", "recent"))
 
 
 def test_fewer_answers_than_rows_settle_nothing():

@@ -34,20 +34,24 @@ def sliced(
     return candidate, champion, replace(judged, slices={"origin": labels})
 
 
-def test_a_model_that_ranks_like_chance_has_learned_nothing():
-    """Answers made without looking at the rows are no better than a constant."""
+@pytest.mark.parametrize(
+    ("name", "worth"), [("constant", "a model that has learned nothing"), ("linear", "a sum of its columns")]
+)
+def test_a_model_that_ranks_like_chance_is_worth_nothing(name, worth):
+    """Answers made without looking at the rows are no better than a simple model's."""
     candidate, _, rows = contestants(1)
     blind = answers(np.random.default_rng(3).normal(size=3_000))
+    wanted = settings(gate={"beat": name})
 
-    learned = paired_rules.beats(AREA, candidate, rows, settings())
+    learned = paired_rules.beats(AREA, candidate, rows, wanted)
     nothing = paired_rules.beats(
-        AREA, replace(candidate, recent=replace(candidate.recent, answers=blind)), rows, settings()
+        AREA, replace(candidate, recent=replace(candidate.recent, answers=blind)), rows, wanted
     )
 
     assert learned.rule.passed
     assert nothing.rejects
-    assert nothing.rule.detail.startswith("the interval of the gain over the simple model 'constant' must lie above 0")
-    assert nothing.rule.detail.endswith("the candidate has learned nothing")
+    assert nothing.rule.detail.startswith(f"the interval of the gain over the simple model '{name}' must lie above 0")
+    assert nothing.rule.detail.endswith(f": on these rows the candidate is worth no more than {worth}")
 
 
 def test_without_the_simple_model_nothing_is_settled():
