@@ -60,13 +60,12 @@ def enough_rows(rows: JudgedRows, settings: EvaluationSettings) -> Finding:
 
 def rows_apart(rows: JudgedRows) -> Finding:
     """No row that was judged or chosen on was learned from: a model that knows the answers says nothing of others."""
+    wanted = "rows to judge and to choose on must not be among those it learned from"
+    if not rows.seen:
+        return unsettled("rows_apart", f"{wanted}, but nobody has looked")
     shares = ", ".join(f"{share:.4g} of {part}" for part, share in rows.seen.items())
     apart = all(share <= MOST_SEEN for share in rows.seen.values())
-    return checked(
-        "rows_apart",
-        apart,
-        f"rows to judge and to choose on must not be among those it learned from, found shares of {shares or 'none'}",
-    )
+    return checked("rows_apart", apart, f"{wanted}, found shares of {shares}")
 
 
 def defined(rule: str, what: str, value: float) -> Finding:

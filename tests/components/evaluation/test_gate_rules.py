@@ -175,3 +175,10 @@ def test_a_share_that_is_not_known_is_not_believed_to_be_small():
     _, _, rows = contestants(1, rows=600)
 
     assert outcome(gate_rules.rows_apart(replace(rows, seen={"test": float("nan")}))) == "rejects"
+
+
+def test_rows_that_nobody_compared_settle_nothing():
+    """No share is not a share of 0."""
+    _, _, rows = contestants(1, rows=600)
+
+    assert outcome(gate_rules.rows_apart(replace(rows, seen={}))) == "settles nothing"
