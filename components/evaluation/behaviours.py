@@ -126,7 +126,9 @@ def _told(column: str, change: ChangeSettings) -> str:
         return f"{change.add:g} is added to {column}"
     if change.multiply is not None:
         return f"{column} is multiplied by {change.multiply:g}"
-    return f"{column} is missing" if change.missing else f"{column} is set to {change.set!r}"
+    if change.missing:
+        return f"{column} is missing"
+    return f"{column} is set to {change.set!r}" if isinstance(change.set, str) else f"{column} is set to {change.set:g}"
 
 
 def _rows_rule(behaviour: RowsBehaviour, graph: Path, schema: Schema) -> Rule:

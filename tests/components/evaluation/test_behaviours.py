@@ -90,6 +90,7 @@ def test_of_many_rows_2000_are_asked(tmp_path):
 
     (rule,) = run(tmp_path, BINARY, change(expect="up", set=5, tolerance=0.3, share=0.3), frame=frame)
 
+    assert rule.detail.startswith("when temp is set to 5, ")
     assert f"of {MOST_ROWS:,} rows do" in rule.detail
     # From temp 0: sigmoid 5 - 0.5 = 0.49 (JFK) or 6: 0.27 (EWR). From temp 1: 0.26 or 0.12. So JFK's 20 % move by 0.3.
     assert not rule.passed
