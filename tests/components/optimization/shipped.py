@@ -16,7 +16,7 @@ from components.training.encoding import Encoder
 from components.training.models import TabularNet
 
 ROWS = 3_000
-STEPS = 80
+STEPS = 50
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FEATURES = (
     Column("temp", "number"),

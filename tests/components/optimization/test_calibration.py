@@ -10,11 +10,13 @@ from sklearn.metrics import log_loss
 
 from components.data.feeds import feeds
 from components.errors import SchemaMismatch
-from components.optimization.calibration import best_temperature
+from components.optimization.calibration import best_temperature, calibrated
+from components.optimization.encoders import read_encoder
 from components.optimization.engines import open_engine
+from components.optimization.networks import load_network
 from components.optimization.variants import build
 from components.settings.optimization import OptimizationSettings
-from tests.components.optimization.shipped import CLASSES, MEASURED, learned, without
+from tests.components.optimization.shipped import MEASURED, answers_of_pytorch, learned, without
 
 ROWS = 20_000
 
@@ -52,55 +54,49 @@ def test_a_temperature_that_does_not_help_is_not_kept():
 
 
 @pytest.fixture(scope="module", params=["binary", "multiclass"])
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """Variants of a network that is far too sure, with and without calibration, and the split."""
+def sure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """Calibrated variants of a network that is far too sure; its own answers to the test rows, and these rows."""
     folder = tmp_path_factory.mktemp(request.param)
     fitted, split = learned(folder, request.param, sureness=4.0)
-    names = ("fp32", "fp16", "int8_static")
-    made = {}
-    for calibration in ("none", "temperature"):
-        settings = OptimizationSettings(variants=names, calibration=calibration)
-        made[calibration] = build(fitted, {}, split, settings, folder / calibration)[0]
-    return made, split
+    settings = OptimizationSettings(variants=("fp32", "fp16", "int8_static"))
+    built, left_out = build(fitted, {}, split, settings, folder / "out")
+    assert not left_out
+    frame = polars.read_parquet(split.test.path)
+    return built, answers_of_pytorch(fitted, split, frame), frame, split.schema
 
 
-def test_every_variant_is_calibrated_and_says_so(both):
+def test_every_variant_is_calibrated_and_says_so(sure):
     """The file of each variant holds the temperature, and its log loss on rows it never saw is clearly lower."""
-    made, split = both
-    frame, kind = polars.read_parquet(split.test.path), split.schema.target_kind
-    labels = [CLASSES.index(name) for name in frame["answer"]] if kind == "multiclass" else frame["answer"].to_list()
+    variants, uncalibrated, frame, schema = sure
+    labels = frame["answer"].to_list()
+    before = log_loss(labels, uncalibrated)
 
-    for plain, calibrated in zip(made["none"], made["temperature"], strict=True):
-        answers = [open_engine(variant).run(feeds(frame, split.schema)) for variant in (plain, calibrated)]
-        before, after = (log_loss(labels, answer[MEASURED[kind]]) for answer in answers)
+    for variant in variants:
+        answers = open_engine(variant).run(feeds(frame, schema))[MEASURED[schema.target_kind]]
+        about = {entry.key: entry.value for entry in onnx.load(variant.path).metadata_props}
 
-        assert float(about(calibrated)["temperature"]) > 1.5
-        assert about(plain)["temperature"] == "1"
-        assert after < before - 0.05, calibrated.name
+        assert log_loss(labels, answers) < before - 0.05, variant.name
+        assert float(about["temperature"]) > 1.5
 
 
-def test_calibration_changes_no_class_of_the_exact_variant(both):
+def test_calibration_changes_no_class_of_the_exact_variant(sure):
     """Dividing all logits by one number changes neither the order of rows nor which class is likeliest."""
-    made, split = both
-    columns = feeds(polars.read_parquet(split.test.path), split.schema)
+    variants, uncalibrated, frame, schema = sure
+    is_binary = schema.target_kind == "binary"
+    wanted = uncalibrated >= 0.5 if is_binary else uncalibrated.argmax(axis=1)
 
-    plain, calibrated = (open_engine(made[name][0]).run(columns)["prediction"] for name in ("none", "temperature"))
+    found = open_engine(variants[0]).run(feeds(frame, schema))["prediction"]
 
-    np.testing.assert_array_equal(plain, calibrated)
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_regression_is_not_calibrated(tmp_path):
-    """Values have no temperature: the file is the same to the byte with and without."""
+    """Values have no temperature: the network stays what it is."""
     fitted, split = learned(tmp_path, "regression")
+    network = load_network(fitted.folder, "regression")
+    encoder = read_encoder(fitted.folder / "encoder.json", split.schema)
 
-    hashes = {
-        calibration: build(
-            fitted, {}, split, OptimizationSettings(variants=("fp32",), calibration=calibration), tmp_path / calibration
-        )[0][0].sha256
-        for calibration in ("none", "temperature")
-    }
-
-    assert hashes["none"] == hashes["temperature"]
+    assert calibrated(network, encoder, split.validation.path, split.schema) is network
 
 
 def test_rows_without_labels_are_refused(tmp_path):
@@ -109,8 +105,3 @@ def test_rows_without_labels_are_refused(tmp_path):
 
     with pytest.raises(SchemaMismatch, match=re.escape("'answer'") + ".*or set optimization.calibration: none"):
         build(fitted, {}, without(split, "answer"), OptimizationSettings(variants=("fp32",)), tmp_path / "out")
-
-
-def about(variant):
-    """What the file says about itself."""
-    return {entry.key: entry.value for entry in onnx.load(variant.path).metadata_props}
