@@ -5,7 +5,7 @@ from pathlib import Path
 from components.records.models import Lineage, ModelFiles, ModelVersion
 from components.records.scores import Verdict
 from components.settings.project import Project
-from flows.tasks import building, releasing
+from flows.tasks import approving, building, releasing
 
 
 def challenge(
@@ -17,11 +17,16 @@ def challenge(
     split = building.split(table, schema, project, lineage)
 
     fitted = building.fit(split, project, lineage)
-    variant = building.export(fitted, split, project, lineage)
-    scorecard = building.score(variant, split, project, lineage)
-    version = building.register(project, lineage, split, fitted, variant, scorecard)
+    smaller = building.shrink(fitted, split, project, lineage)
+    workshop = building.optimize(fitted, smaller, split, project, lineage)
+    scorecard = building.score(workshop, fitted, split, project, lineage)
+    version = building.register(project, lineage, split, fitted, workshop, scorecard)
 
-    verdict = building.judge(variant, champion, split, project)
+    verdict = building.judge(workshop, scorecard, champion, split, project)
+    if verdict.promote:
+        verdict = building.try_out(version, verdict, split, project)
+    if verdict.promote and project.evaluation.approval.required:
+        verdict = approving.approved(project, version, verdict, scorecard)
     if verdict.promote:
         releasing.promote(version, verdict)
     else:

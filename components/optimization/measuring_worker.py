@@ -80,7 +80,7 @@ class Measuring:
         """The footprint: latencies on the wall clock, rows a second of a thread that has a core to itself.
 
         Rows a second decide which variant is chosen, so they come from processor time. With five busy processes on two
-        cores those of one graph varied by 5 to 14 % in six tries; from the wall clock, by 90 to 290 %.
+        cores those of one graph varied by 5 to 14 % in six tries; from the wall clock, by a factor of up to 2.9.
         """
         latencies = []
         for rows, times in self.wall.items():

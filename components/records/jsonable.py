@@ -1,5 +1,6 @@
 """Records as JSON."""
 
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ def to_jsonable(record: Any) -> Any:
         return {str(key): to_jsonable(value) for key, value in record.items()}
     if isinstance(record, (list, tuple)):
         return [to_jsonable(item) for item in record]
-    if isinstance(record, datetime):
-        return record.isoformat()
-    if isinstance(record, Path):
-        return str(record)
-    return record
+    return _plain(record)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    # JSON has no NaN, and strict readers refuse it.
+    return None if isinstance(value, float) and not math.isfinite(value) else value

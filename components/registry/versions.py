@@ -1,6 +1,7 @@
 """Versions of a registered model: which there are, which is the champion, and how one becomes it."""
 
 import logging
+import math
 from datetime import datetime
 from typing import Any
 
@@ -141,8 +142,9 @@ def read_verdict(version: ModelVersion) -> Verdict | None:
         stored = {file.path for file in MlflowClient().list_artifacts(version.run_id)}
         if VERDICT not in stored:
             return None
-        text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{VERDICT}")
-    return msgspec.json.decode(text, type=Verdict)
+        facts = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/{VERDICT}")
+    unmeasured = {"candidate": math.nan} if facts["candidate"] is None else {}
+    return msgspec.convert(facts | unmeasured, Verdict)
 
 
 def registered(name: str) -> list[Any]:

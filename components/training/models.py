@@ -33,6 +33,7 @@ from torch.nn import functional
 
 from components.records.rows import TargetKind
 from components.training.compact import compact
+from components.training.dropout import Dropout
 from components.training.members import SharedLayer, strongest
 from components.training.numbers import PiecewiseLinear
 
@@ -102,7 +103,7 @@ class TabularNet(LightningModule):
         self.hidden = nn.ModuleList(SharedLayer(hidden_units, members) for _ in range(layers - 1))
         self.head = nn.Parameter(torch.randn(members, hidden_units, inputs["outputs"]) / math.sqrt(hidden_units))
         self.head_bias = nn.Parameter(torch.zeros(members, 1, inputs["outputs"]))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.register_buffer("target_mean", torch.zeros(()))
         self.register_buffer("target_std", torch.ones(()))
 

@@ -10,11 +10,16 @@ import signal
 import socket
 import sys
 
+# What is ready in the nursery. Any other program wants a Python of its own: a server in a sandbox inherits a socket,
+# and the memory of a variant is measured without torch.
+WARM = ("prefect", "flows", "components.training")
+
 
 def main(address: str, python: str, arguments: list[str]) -> int:
     """Exit code of the run."""
-    nursery = _connect(address)
-    if nursery is None or arguments[:1] != ["-m"]:
+    is_warm = arguments[:1] == ["-m"] and arguments[1].startswith(WARM)
+    nursery = _connect(address) if is_warm else None
+    if nursery is None:
         os.execv(python, [python, *arguments])  # noqa: S606 - the very Python that would have been started without us
     request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}  # noqa: PTH109
     line = json.dumps(request).encode() + b"\n"

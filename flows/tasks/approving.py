@@ -1,17 +1,20 @@
 """A person's word before a promotion: the flow run pauses in Prefect, with an expiry, and the scorecard beside it."""
 
 import logging
-from datetime import UTC, datetime
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
+from prefect.exceptions import NotPausedError
+from prefect.flow_runs import pause_flow_run, resume_flow_run
 from prefect.input import RunInput
 from prefect.settings import get_current_settings
-from prefect.states import Running
 
+from components.evaluation.judging import with_rule
 from components.records.models import ModelVersion
 from components.records.scores import Rule, Scorecard, Verdict
 from components.settings.project import Project
@@ -19,6 +22,9 @@ from components.settings.project import Project
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2
+# How much longer than we do Prefect would wait.
+MARGIN = timedelta(minutes=10)
+NOBODY = "nobody answered in time"
 
 
 class Approval(RunInput):
@@ -28,36 +34,51 @@ class Approval(RunInput):
     reason: str = ""
 
 
-def ask(project: Project, version: ModelVersion, verdict: Verdict, scorecard: Scorecard) -> Rule:
-    """The rule `approval`: passed if a person approved in time.
+def approved(project: Project, version: ModelVersion, verdict: Verdict, scorecard: Scorecard) -> Verdict:
+    """The verdict, after a person was asked: without a word in time the champion stays.
 
     Called by a flow, not as a task: a pause stops the run as a whole. Answer with `everfit approve`, or with Resume in
     the Prefect UI.
     """
+    return with_rule(verdict, _ask(project, version, verdict, scorecard))
+
+
+def _ask(project: Project, version: ModelVersion, verdict: Verdict, scorecard: Scorecard) -> Rule:
     expires = project.evaluation.approval.expires
     if not get_current_settings().api.url:
         return Rule("approval", False, "a person must approve, but no Prefect server is there to ask; start everfit up")
     story = _story(project, version, verdict, scorecard)
     create_markdown_artifact(story, key=f"approval-{project.name}", description=f"Approve version {version.version}?")
     log.info("approval awaited model=%s version=%d expires_in=%s", version.name, version.version, expires)
-    try:
+    with _answered_by_then(expires):
         word = pause_flow_run(
             wait_for_input=Approval.with_initial_data(description=story, approve=False),
-            timeout=max(1, int(expires.total_seconds())),
+            timeout=int((expires + MARGIN).total_seconds()),
             poll_interval=POLL_SECONDS,
         )
-    except FlowPauseTimeout:
-        _go_on()
+    if word.reason == NOBODY:
         return Rule("approval", False, f"a person must approve within {expires}, and nobody answered")
     said = f" ({word.reason})" if word.reason else ""
     when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return Rule("approval", word.approve, f"a person {'approved' if word.approve else 'refused'} at {when}{said}")
 
 
-def _go_on() -> None:
-    """An expired pause leaves the run PAUSED, and a paused run can start no more tasks."""
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(runtime.flow_run.id, Running(), force=True)
+@contextmanager
+def _answered_by_then(expires: timedelta) -> Iterator[None]:
+    """When the time is over we answer ourselves, for nobody: a pause that expires in Prefect fails the whole run."""
+    timer = threading.Timer(expires.total_seconds(), _answer_for_nobody, [runtime.flow_run.id])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _answer_for_nobody(run_id: str) -> None:
+    # Somebody was just in time.
+    with suppress(NotPausedError):
+        resume_flow_run(UUID(run_id), run_input={"approve": False, "reason": NOBODY})
 
 
 def _story(project: Project, version: ModelVersion, verdict: Verdict, scorecard: Scorecard) -> str:

@@ -6,13 +6,16 @@ from pathlib import Path
 from components.data import leaks, splits, tables
 from components.data import schema as schemas
 from components.data.windows import labelled_rows
-from components.evaluation import contest, scorecards
+from components.evaluation import behaviours, contest, rating, scorecards
 from components.evaluation.contest import Contender
-from components.optimization import export as exporting
-from components.records.models import FittedModel, Lineage, ModelFiles, ModelVersion, Variant
+from components.evaluation.judging import with_rule
+from components.evaluation.metrics import metric_named
+from components.optimization import choosing, measuring, pruning, variants
+from components.records.models import FittedModel, Lineage, ModelFiles, ModelVersion, Workshop
 from components.records.rows import Schema, Split, TableVersion
 from components.records.scores import Scorecard, Verdict
-from components.registry import registering, tracking
+from components.registry import fetching, registering, tracking
+from components.serving import sandbox
 from components.settings.environment import Environment
 from components.settings.project import Project
 from components.training import fit as fitting
@@ -33,6 +36,7 @@ def check(table: TableVersion, project: Project) -> Schema:
     schema = schemas.infer_schema(frame, project.data)
     schemas.check_frame(frame, schema, where=str(table.path), data=project.data)
     leaks.check_leaks(frame, schema, project.data)
+    behaviours.check_behaviours(schema, project.evaluation)
     return schema
 
 
@@ -54,40 +58,91 @@ def fit(split: Split, project: Project, lineage: Lineage) -> FittedModel:
 
 
 @step
-def export(fitted: FittedModel, split: Split, project: Project, lineage: Lineage) -> Variant:
-    """One ONNX graph from raw row to prediction, proven equal to the network."""
-    return exporting.export(
-        fitted, split, project.optimization, run_folder(project, lineage) / "export", project=project.name
+def shrink(fitted: FittedModel, split: Split, project: Project, lineage: Lineage) -> dict[str, FittedModel]:
+    """The smaller networks that the project asks for: one cut and tuned again, one taught by the first."""
+    wanted, training, folder = project.optimization, project.training, run_folder(project, lineage)
+    smaller = {}
+    if "pruned" in wanted.variants:
+        cut = pruning.prune(fitted, wanted.prune, folder / "cut")
+        tuning = {"max_epochs": wanted.prune.epochs, "learning_rate": wanted.prune.learning_rate}
+        smaller["pruned"] = fitting.fit_model(split, training.model_copy(update=tuning), folder / "pruned", start=cut)
+    if "student" in wanted.variants:
+        model = training.model.model_copy(
+            update={"init_args": {**training.model.init_args, **wanted.student.init_args}}
+        )
+        learning = training.model_copy(update={"model": model, "max_epochs": wanted.student.epochs})
+        smaller["student"] = fitting.fit_model(
+            split, learning, folder / "student", teacher=fitted, teacher_weight=wanted.student.teacher_weight
+        )
+    return smaller
+
+
+@step
+def optimize(
+    fitted: FittedModel, smaller: dict[str, FittedModel], split: Split, project: Project, lineage: Lineage
+) -> Workshop:
+    """The variants that the project asks for, each proven and measured; the best within the budget is the model."""
+    settings, evaluation = project.optimization, project.evaluation
+    folder = run_folder(project, lineage) / "variants"
+    built, left_out = variants.build(fitted, smaller, split, settings, folder, project=project.name)
+    measured = measuring.measure(built, split.validation, settings)
+    qualities = rating.rate(measured, split.validation, evaluation)
+    metric = metric_named(evaluation.metric)
+    return choosing.choose(
+        measured,
+        qualities,
+        left_out,
+        fitted,
+        settings,
+        folder,
+        metric=metric.name,
+        lower_is_better=metric.lower_is_better,
     )
 
 
 @step
-def score(variant: Variant, split: Split, project: Project, lineage: Lineage) -> Scorecard:
-    """The scorecard of the graph on the test part."""
+def score(workshop: Workshop, fitted: FittedModel, split: Split, project: Project, lineage: Lineage) -> Scorecard:
+    """The scorecard of the very graph that will be served, on the test part."""
     folder = run_folder(project, lineage) / "score"
-    return scorecards.score(variant, split, project.evaluation, folder, cost=project.cost)
+    return scorecards.score(
+        workshop.chosen, split, project.evaluation, folder, cost=project.cost, fit_seconds=fitted.seconds
+    )
 
 
 @step
 def register(
-    project: Project, lineage: Lineage, split: Split, fitted: FittedModel, variant: Variant, scorecard: Scorecard
+    project: Project, lineage: Lineage, split: Split, fitted: FittedModel, workshop: Workshop, scorecard: Scorecard
 ) -> ModelVersion:
     """The graph as a version in MLflow, with all that is needed to serve it, watch it and make it again."""
     tracking.connect(Environment())
-    from components.records.models import RatedVariant, Workshop
-
-    table = run_folder(project, lineage) / "variants.md"
-    table.write_text("interim")
-    workshop = Workshop((RatedVariant(variant, 0.0, 0.0),), {}, variant, table, table)
     return registering.register(project, lineage, split, fitted, workshop, scorecard)
 
 
 @step
-def judge(variant: Variant, champion: ModelFiles | None, split: Split, project: Project) -> Verdict:
+def judge(
+    workshop: Workshop, scorecard: Scorecard, champion: ModelFiles | None, split: Split, project: Project
+) -> Verdict:
     """Whether the candidate may replace the champion; both are scored on the split's test rows and its holdout."""
-    candidate = Contender(variant.path, variant.schema, footprint=variant.footprint, megabytes=variant.megabytes)
+    variant = workshop.chosen
+    candidate = Contender(
+        variant.path,
+        variant.schema,
+        behaviours=scorecard.behaviours,
+        footprint=variant.footprint,
+        megabytes=variant.megabytes,
+    )
     defender = Contender(champion.graph, champion.schema) if champion else None
     return contest.contest(candidate, defender, split, project.evaluation)
+
+
+@step
+def try_out(version: ModelVersion, verdict: Verdict, split: Split, project: Project) -> Verdict:
+    """The verdict, after a real server in a sandbox was asked real rows; it must answer as the graph does."""
+    environment = Environment()
+    tracking.connect(environment)
+    files = fetching.fetch(version, environment.cache())
+    rows = project.evaluation.gate.sandbox_rows
+    return with_rule(verdict, sandbox.try_out(files, project.file, environment, split.test, rows=rows))
 
 
 @step

@@ -24,7 +24,13 @@ PORTS = {
     "evidently": DEFAULTS.evidently_port,
 }
 # Variables that mean the same in a container as on a laptop.
-SHARED = {"BENTOML_DO_NOT_TRACK", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "OMP_WAIT_POLICY", "ORT_DISABLE_TELEMETRY"}
+SHARED = {
+    "BENTOML_DO_NOT_TRACK",
+    "DO_NOT_TRACK",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "OMP_WAIT_POLICY",
+    "ORT_DISABLE_TELEMETRY",
+}
 
 
 @pytest.fixture(scope="module")

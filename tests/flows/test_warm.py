@@ -41,7 +41,7 @@ def python(parent: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
     """A module that says what it sees, and does what it is told."""
-    (tmp_path / "told.py").write_text(
+    (tmp_path / "flows_told.py").write_text(
         textwrap.dedent("""
         import os, signal, sys, time
         print(os.getcwd(), os.environ["SAID"], sys.argv[1:], __name__, os.getpid(), flush=True)
@@ -62,7 +62,7 @@ def start(python: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """The module, started as Prefect's runner would."""
     env = os.environ | {"SAID": "hello", "PYTHONPATH": str(folder)}
     return subprocess.Popen(
-        [python, "-m", "told", *arguments],
+        [python, "-m", "flows_told", *arguments],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,
@@ -147,3 +147,23 @@ def test_without_a_nursery_python_itself_is_started(parent: subprocess.Popen[str
 
     assert out.startswith(f"{module} hello ['3'] __main__ ")
     assert run.returncode == 3
+
+
+def test_a_program_that_is_not_a_flow_gets_a_python_of_its_own(python: str, tmp_path: Path):
+    """A server in a sandbox inherits its socket, and what measures memory has imported nothing beforehand."""
+    (tmp_path / "stranger.py").write_text(
+        "import os, sys\nprint(os.read(int(sys.argv[1]), 5), 'prefect' in sys.modules)"
+    )
+    reading, writing = os.pipe()
+    os.write(writing, b"heard")
+
+    done = subprocess.run(
+        [python, "-m", "stranger", str(reading)],
+        cwd=tmp_path,
+        pass_fds=[reading],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == "b'heard' False\n", done.stderr

@@ -22,6 +22,8 @@ from tests.components.evaluation.sides import failed
 
 ROOT = Path(__file__).parents[3]
 FLIGHTS = load_project(ROOT / "deploy/projects/flight-delays.yaml")
+# A contest alone: behaviours are run with the scorecard.
+JUDGED = FLIGHTS.evaluation.model_copy(update={"minimum": None, "behaviours": ()})
 # Columns that a logistic regression can learn from as they are.
 NUMBERS = ("sched_dep_minute", "temp", "humid", "wind_speed", "precip", "visib", "pressure")
 
@@ -96,7 +98,7 @@ def test_an_honest_model_is_promoted(honest):
     """The same road without a mistake leads to a promotion, so each refusal below is for its own reason."""
     parts, model = honest
 
-    verdict = contest(model, None, parts, FLIGHTS.evaluation.model_copy(update={"minimum": None}))
+    verdict = contest(model, None, parts, JUDGED)
 
     assert verdict.promote, verdict.reason
     assert 0.55 < verdict.candidate < 0.75
@@ -106,7 +108,7 @@ def test_a_model_of_corrupted_labels_has_learned_nothing(tmp_path):
     """Labels dealt out anew leave nothing to learn: the judge sees that it is no better than a constant."""
     parts = month(tmp_path, shuffled=True)
 
-    verdict = contest(fitted(parts, tmp_path), None, parts, FLIGHTS.evaluation.model_copy(update={"minimum": None}))
+    verdict = contest(fitted(parts, tmp_path), None, parts, JUDGED)
 
     assert verdict.outcome == "reject"
     assert failed(verdict) == ["beats"]
@@ -128,7 +130,7 @@ def test_training_rows_are_no_exam(honest, part):
     """A model that was chosen or is judged on what it learned is refused, however well it does."""
     parts, model = honest
 
-    verdict = contest(model, None, replace(parts, **{part: parts.train}), FLIGHTS.evaluation)
+    verdict = contest(model, None, replace(parts, **{part: parts.train}), JUDGED)
 
     assert verdict.outcome == "reject"
     assert "rows_apart" in failed(verdict)

@@ -1,6 +1,7 @@
 """Which versions there are, which is the champion, and how one becomes it."""
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -63,6 +64,17 @@ def test_a_verdict_reads_back_as_it_was_stored(server, make: Make, verdict):
 
     assert before is None
     assert versions.read_verdict(version) == verdict
+
+
+def test_a_verdict_without_a_measurement_reads_back_too(server, make: Make, rejection):
+    """A candidate that could not answer has no value: NaN for us, null in the file, which stays plain JSON."""
+    version = make("unmeasured").register()
+
+    versions.reject(version, replace(rejection, candidate=math.nan))
+
+    stored = mlflow.artifacts.load_text(f"runs:/{version.run_id}/verdict.json")
+    assert json.loads(stored, parse_constant=pytest.fail)["candidate"] is None
+    assert math.isnan(versions.read_verdict(version).candidate)
 
 
 def test_a_version_is_named_by_number_or_as_the_champion(server, make: Make, verdict):
