@@ -146,8 +146,8 @@ def retrain(project: ProjectFile, until: Until = None) -> None:
 @app.command()
 def predict(
     project: ProjectFile,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Parquet or CSV file with raw rows.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Parquet file for the predictions.")],
+    source: Annotated[Path, typer.Option("--input", help="Parquet or CSV file with raw rows.")],
+    output: Annotated[Path, typer.Option(help="Parquet file for the predictions.")],
     record: Annotated[bool, typer.Option(help="Keep the predictions in the ledger, for monitoring.")] = True,
 ) -> None:
     """Answer every row of a file with the champion."""

@@ -212,11 +212,11 @@ def threshold_counts(truth: Array, probability: Array) -> tuple[Array, Array]:
 
 def _tensor(values: Array) -> torch.Tensor:
     """The values as a float64 tensor: in float32, ranks of close probabilities would merge into ties."""
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+    return torch.from_numpy(np.require(values, np.float64, ["C", "W"]))
 
 
 def _labels(values: Array) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
+    return torch.from_numpy(np.require(values, np.int64, ["C", "W"]))
 
 
 def _describe(truth: Array, prediction: Array, probability: Array | None) -> str:

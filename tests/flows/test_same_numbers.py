@@ -132,7 +132,7 @@ def test_the_command_answers_a_csv_file_and_can_leave_the_ledger_alone(
     compact(ledger, files.schema)
     before = counts(ledger)["predictions"]
 
-    done = _everfit("predict", live.project.file, source, output, "--no-record")
+    done = _everfit("predict", live.project.file, "--input", source, "--output", output, "--no-record")
 
     compact(ledger, files.schema)
     assert done.returncode == 0, done.stderr
@@ -148,7 +148,7 @@ def test_the_command_says_in_a_sentence_which_column_is_missing(
     source, output = tmp_path / "rows.parquet", tmp_path / "answers.parquet"
     _frame(files, rows).rename({"distance": "distances"}).write_parquet(source)
 
-    done = _everfit("predict", live.project.file, source, output)
+    done = _everfit("predict", live.project.file, "--input", source, "--output", output)
 
     assert done.returncode == 1
     assert "column 'distance' is wanted, but not there; it holds" in done.stderr
