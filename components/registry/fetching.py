@@ -26,7 +26,7 @@ from components.registry.packing import (
     file_sha256,
     refused_files,
 )
-from components.registry.tracking import address, has_server, is_absent, local_artifacts, reaching
+from components.registry.tracking import address, is_absent, reachable, reaching
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _download(version: ModelVersion, scratch: Path) -> Path:
         try:
             client, number = MlflowClient(), str(version.version)
             tags = client.get_model_version(version.name, number).tags
-            location = _reachable(client.get_model_version_download_uri(version.name, number))
+            location = reachable(client.get_model_version_download_uri(version.name, number))
             whole = Path(mlflow.artifacts.download_artifacts(location, dst_path=str(scratch / "whole")))
         except MlflowException as err:
             if not is_absent(err):
@@ -144,14 +144,6 @@ def _put(packed: Path, folder: Path, version: ModelVersion) -> None:
         folder.replace(packed.parent / "outdated")
         packed.replace(folder)
     log.info("version fetched model=%s version=%d folder=%s", version.name, version.version, folder)
-
-
-def _reachable(location: str) -> str:
-    """Where artifacts stand that a server keeps, when there is no server but its folder is on this machine."""
-    kept_by_server = "mlflow-artifacts:/"
-    if location.startswith(kept_by_server) and not has_server():
-        return local_artifacts(location.removeprefix(kept_by_server).lstrip("/"))
-    return location
 
 
 def _sweep(folder: Path) -> None:

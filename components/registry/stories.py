@@ -125,7 +125,14 @@ def day(moment: datetime) -> str:
 def _metric_row(name: str, value: float, scorecard: Scorecard) -> str:
     low, high = scorecard.intervals.get(name, (None, None))
     interval = "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
-    return f"| {name} | {value:.4f} | {interval} |"
+    return f"| {name} | {_number(value)} | {interval} |"
+
+
+def _number(value: float) -> str:
+    """With as many digits as its size deserves: 0.7320, 867,959, 1.6e-05."""
+    if abs(value) >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
 
 
 def _margins(scorecard: Scorecard) -> list[str]:

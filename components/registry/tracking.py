@@ -138,6 +138,14 @@ def local_artifacts(rest: str) -> str:
     return (Path("/", *database.parts[1:]).parent / "artifacts" / rest).resolve().as_uri()
 
 
+def reachable(location: str) -> str:
+    """Where artifacts stand that a server keeps, when there is no server but its folder is on this machine."""
+    kept_by_server = "mlflow-artifacts:/"
+    if location.startswith(kept_by_server) and not has_server():
+        return local_artifacts(location.removeprefix(kept_by_server).lstrip("/"))
+    return location
+
+
 def _short(err: BaseException) -> str:
     """The error as one line of a length that a person reads."""
     # MLflow's own messages repeat the address with its password.

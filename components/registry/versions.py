@@ -3,6 +3,7 @@
 import logging
 import math
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -15,7 +16,7 @@ from components.records.jsonable import to_jsonable
 from components.records.models import ModelVersion
 from components.records.scores import Verdict
 from components.registry.stories import verdict_tags, with_verdict
-from components.registry.tracking import address, is_absent, reaching
+from components.registry.tracking import address, is_absent, reachable, reaching
 
 log = logging.getLogger(__name__)
 
@@ -139,10 +140,10 @@ def log_verdict(
 def read_verdict(version: ModelVersion) -> Verdict | None:
     """The verdict that is stored with the version; None if it was not judged yet."""
     with reaching(f"the verdict on version {version.version} of {version.name}"):
-        stored = {file.path for file in MlflowClient().list_artifacts(version.run_id)}
-        if VERDICT not in stored:
+        folder = reachable(MlflowClient().get_run(version.run_id).info.artifact_uri)
+        if VERDICT not in {Path(file.path).name for file in mlflow.artifacts.list_artifacts(artifact_uri=folder)}:
             return None
-        facts = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/{VERDICT}")
+        facts = mlflow.artifacts.load_dict(f"{folder}/{VERDICT}")
     unmeasured = {"candidate": math.nan} if facts["candidate"] is None else {}
     return msgspec.convert(facts | unmeasured, Verdict)
 

@@ -52,8 +52,10 @@ def test_without_a_server_a_sqlite_file_does_the_same(make: Make, verdict, tmp_p
     assert [file.name for file in environment.artifacts.iterdir()] == ["embedded"]
 
 
-def test_what_a_server_kept_can_be_fetched_without_it(server, registered, tmp_path: Path):
+def test_what_a_server_kept_can_be_read_without_it(server, registered, make: Make, rejection, tmp_path: Path):
     """After `everfit down` the server's folder is read directly; writing to it waits for the server."""
+    judged = make("judged").register()
+    versions.reject(judged, rejection)
     kept = Path(os.environ["EVERFIT_TEST_ARTIFACTS"])
     home = tmp_path / "home"
     (home / "mlflow").mkdir(parents=True)
@@ -64,6 +66,8 @@ def test_what_a_server_kept_can_be_fetched_without_it(server, registered, tmp_pa
 
     found = versions.version("read-only", 1)
     assert fetch(found, tmp_path / "cache").version == registered[1]
+    assert versions.read_verdict(judged) == rejection
+    assert versions.read_verdict(found) is None
     with pytest.raises(PassingFault, match=r"its files are kept by an MLflow server and none is in use; .*everfit up"):
         tracking.experiment_id("read-only")
 
