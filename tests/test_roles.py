@@ -110,12 +110,12 @@ def test_a_role_starts_with_what_it_installs(code: str, roles: list[str]):
 )
 def test_no_process_of_ours_reports_to_anyone(environment: dict[str, str], tmp_path: Path):
     """onnxruntime's wheels keep a device id and report home from their import on; in our processes they do not."""
-    loud = {name: value for name, value in os.environ.items() if name not in QUIET}
+    loud = {"PATH": os.environ["PATH"]}  # nothing else: it keeps quiet by itself where a variable says that this is CI
 
     for name, env in {"loud": loud, "quiet": loud | environment}.items():
         (tmp_path / name).mkdir()
         code = "import onnxruntime, time; time.sleep(0.2)"
         subprocess.run([sys.executable, "-c", code], env=env | {"HOME": str(tmp_path / name)}, check=True)
 
-    assert list((tmp_path / "loud").rglob("deviceid")), "if this fails, onnxruntime keeps quiet by itself"
+    assert list((tmp_path / "loud").rglob("deviceid"))
     assert not list((tmp_path / "quiet").rglob("*"))
