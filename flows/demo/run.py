@@ -132,7 +132,7 @@ class _Demo:
         trickle.until(lambda: calls.is_over(run))
         entry = calls.entry_of_window(self._project.name, window.end)
         if not calls.is_settled(entry):
-            progress.say(f"{window}: retraining, {entry.decision.reason}")
+            progress.say(f"{window}: the loop is retraining")
             trickle.until(lambda: self._has_settled(window))
         entry = calls.entry_of_window(self._project.name, window.end)
         self._entries.append(entry)
