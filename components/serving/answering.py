@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import msgspec
 
 from components.data.ledger import LabelBatch, Ledger, new_ids
-from components.records.rows import Schema
 from components.serving import openapi
+from components.serving.answers import as_arrow, as_json
+from components.serving.bodies import ARROW, JSON
+from components.serving.bulk import read_bulk
 from components.serving.counters import Counters
 from components.serving.keeping import request_id, to_keep
-from components.serving.predictor import Live, Outputs
+from components.serving.predictor import Live
 from components.serving.refusals import NO_CHAMPION, Refused
 
 
@@ -69,29 +71,32 @@ class Answering:
         self._max_rows = max_rows
         self._encoder = msgspec.json.Encoder()
 
-    def predict(self, body: bytes) -> bytes:
+    def predict(self, body: bytes, kind: str = JSON, wants: str = JSON) -> bytes:
         """The answer to POST /predict; when it returns, every prediction stands in the ledger.
 
+        Args:
+            body: The rows.
+            kind: Content type of the body: `JSON`, `ARROW` or `PARQUET`.
+            wants: Content type of the answer: `JSON` or `ARROW`.
+
         Raises:
-            Refused: 400 or 422 if the rows are wrong, 503 if there is no version to ask.
+            Refused: 400, 413 or 422 if the rows are wrong, 503 if there is no version to ask.
             LedgerError: If the predictions could not be kept; they must not be answered then.
         """
         started = time.perf_counter()
         received_us = time.time_ns() // 1000
         predictor = self._live().predictor
-        rows = predictor.rows.read(body, now_us=received_us)
-        outputs = predictor.run(rows.columns)
+        if kind == JSON:
+            rows = predictor.rows.read(body, now_us=received_us)
+        else:
+            limits = {"max_rows": self._max_rows, "max_bytes": self.max_bytes}
+            rows = read_bulk(body, kind, predictor.schema, now_us=received_us, **limits)
+        outputs = predictor.run(rows.arrays or rows.columns)
         latency_ms = (time.perf_counter() - started) * 1000
         kept = to_keep(predictor, rows, outputs, received_us=received_us, latency_ms=latency_ms)
         self._ledger.record(kept)
         self.counters.rows.inc(len(rows))
-        return self._encoder.encode(
-            {
-                "model": kept.model,
-                "version": kept.version,
-                "predictions": _predictions(kept.ids, outputs, predictor.schema),
-            }
-        )
+        return (as_arrow if wants == ARROW else as_json)(kept, outputs, predictor.schema)
 
     def label(self, body: bytes) -> bytes:
         """The answer to POST /labels; when it returns, every label stands in the ledger.
@@ -145,17 +150,3 @@ class Answering:
         if live is None:
             raise Refused(503, self.why_not_ready())
         return live
-
-
-def _predictions(ids: list[str], outputs: Outputs, schema: Schema) -> list[dict[str, Any]]:
-    if outputs.probability is not None:
-        return [
-            {"id": name, "prediction": prediction, "probability": probability}
-            for name, prediction, probability in zip(ids, outputs.prediction, outputs.probability, strict=True)
-        ]
-    if outputs.probabilities is not None:
-        return [
-            {"id": name, "prediction": prediction, "probabilities": dict(zip(schema.classes, chances, strict=True))}
-            for name, prediction, chances in zip(ids, outputs.prediction, outputs.probabilities, strict=True)
-        ]
-    return [{"id": name, "prediction": prediction} for name, prediction in zip(ids, outputs.prediction, strict=True)]

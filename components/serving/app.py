@@ -16,7 +16,7 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from components.errors import LedgerError
-from components.serving.bodies import Gone, read_body
+from components.serving.bodies import ARROW, JSON, PARQUET, Gone, read_body
 from components.serving.refusals import Refused
 
 if TYPE_CHECKING:  # BentoML imports this in its own process too, which answers nothing
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # BentoML imports this in its own process too, which answers 
 
 log = logging.getLogger(__name__)
 
-JSON = b"application/json"
 # Parsing and predicting up to here takes under a millisecond; more goes to a thread, so that others are answered.
 INLINE_BYTES = 64 * 1024
 
@@ -32,7 +31,7 @@ INLINE_BYTES = 64 * 1024
 STATIC = Path(bentoml_server.__file__).parent / "static_content"
 STATIC_FILES = {"swagger-ui.css", "swagger-ui-bundle.js", "favicon-light-32x32.png", "favicon-dark-32x32.png"}
 
-Answer = tuple[int, bytes, bytes]  # status, content type, body
+Answer = tuple[int, str, bytes]  # status, content type, body
 Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 
 
@@ -79,7 +78,7 @@ class App:
             log.exception("request failed path=%s", path if path in self._routes else "other")
             status, kind = 500, JSON
             body = self._json({"error": "the service made a mistake; its log says which"})
-        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
         await send(
             {
                 "type": "http.response.start",
@@ -101,23 +100,28 @@ class App:
         return await handler(scope, receive)
 
     async def _predict(self, scope: Scope, receive: Receive) -> Answer:
-        return await self._keep(scope, receive, self._open().predict)
+        headers = dict(scope["headers"])
+        answering = self._open()
+        kind, body = await read_body(headers, receive, max_bytes=answering.max_bytes, kinds=(JSON, ARROW, PARQUET))
+        wants = _wanted(headers.get(b"accept", b""))
+        return 200, wants, await self._keep(answering.predict, body, kind, wants)
 
     async def _labels(self, scope: Scope, receive: Receive) -> Answer:
-        return await self._keep(scope, receive, self._open().label)
-
-    async def _keep(self, scope: Scope, receive: Receive, answer: Callable[[bytes], bytes]) -> Answer:
-        """Answer a request that writes to the ledger; one that cannot be kept is not answered."""
         answering = self._open()
-        body = await read_body(scope, receive, max_bytes=answering.max_bytes)
+        kind, body = await read_body(dict(scope["headers"]), receive, max_bytes=answering.max_bytes)
+        return 200, kind, await self._keep(answering.label, body)
+
+    async def _keep(self, answer: Callable[..., bytes], body: bytes, *how: str) -> bytes:
+        """The answer to a request that writes to the ledger; one that cannot be kept is not answered."""
+        answering = self._open()
         try:
             if len(body) <= INLINE_BYTES and not answering.waits_for_disk:
-                return 200, JSON, answer(body)
-            return 200, JSON, await asyncio.to_thread(answer, body)
+                return answer(body, *how)
+            return await asyncio.to_thread(answer, body, *how)
         except LedgerError as err:
             answering.counters.ledger_failures.inc()
-            log.error("ledger not written path=%s error=%s", scope["path"], err)
-            raise Refused(503, f"the ledger could not be written, so nothing was answered: {err}") from err
+            log.error("ledger not written error=%s", err)
+            raise Refused(503, "the ledger could not be written, so nothing was answered; the log says why") from err
 
     async def _model(self, scope: Scope, receive: Receive) -> Answer:
         return 200, JSON, self._json(self._open().model())
@@ -127,13 +131,13 @@ class App:
 
     async def _metrics(self, scope: Scope, receive: Receive) -> Answer:
         counters = self._open().counters
-        return 200, counters.content_type.encode(), await asyncio.to_thread(counters.page)
+        return 200, counters.content_type, await asyncio.to_thread(counters.page)
 
     async def _page(self, scope: Scope, receive: Receive) -> Answer:
-        return 200, b"text/html; charset=utf-8", self._open().page()
+        return 200, "text/html; charset=utf-8", self._open().page()
 
     async def _script(self, scope: Scope, receive: Receive) -> Answer:
-        return 200, b"text/javascript; charset=utf-8", self._open().script()
+        return 200, "text/javascript; charset=utf-8", self._open().script()
 
     def _open(self) -> "Answering":
         assert self._answering is not None, "opened when the worker starts"
@@ -141,3 +145,11 @@ class App:
 
     def _json(self, value: Any) -> bytes:
         return self._encoder.encode(value)
+
+
+def _wanted(accept: bytes) -> str:
+    """Content type of the answer to POST /predict: an Arrow stream where that is asked for by name, else JSON."""
+    if not accept or accept == b"*/*":
+        return JSON
+    names = [one.partition(";")[0].strip().lower() for one in accept.decode("latin-1").split(",")]
+    return ARROW if ARROW in names else JSON

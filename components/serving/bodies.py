@@ -3,9 +3,16 @@
 import asyncio
 from typing import Any
 
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
+from components.serving.diagnosis import shown_text
 from components.serving.refusals import Refused
+
+JSON = "application/json"
+ARROW = "application/vnd.apache.arrow.stream"
+PARQUET = "application/vnd.apache.parquet"
+
+Headers = dict[bytes, bytes]
 
 # A body that arrives in pieces may take this long; one row arrives in one piece and is never timed.
 BODY_SECONDS = 20.0
@@ -15,28 +22,30 @@ class Gone(Exception):
     """The application hung up before it had sent its whole request: there is nobody to answer."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
-    """The whole JSON body of a request.
+async def read_body(
+    headers: Headers, receive: Receive, *, max_bytes: int, kinds: tuple[str, ...] = (JSON,)
+) -> tuple[str, bytes]:
+    """The content type of a request's body, and the whole of it.
 
     Args:
-        scope: The ASGI scope of the request.
+        headers: The headers of the request.
         receive: Gives the next piece of the body.
         max_bytes: Largest body accepted, counted while it arrives: a chunked one says no length beforehand.
+        kinds: Content types that are accepted.
 
     Raises:
-        Refused: 415 if it is not sent as JSON, 413 if it is too big, 408 if it is too slow.
+        Refused: 415 if it is sent as something else, 413 if it is too big, 408 if it is too slow.
         Gone: If the application hung up.
     """
-    headers = dict(scope["headers"])
-    _check_content_type(headers)
+    kind = _content_type(headers, kinds)
     _check_length(headers.get(b"content-length", b""), max_bytes)
     message = await receive()
     body = _piece(message)
     if not message.get("more_body", False):
-        return _within(body, max_bytes)
+        return kind, _within(body, max_bytes)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _read_on(body, receive, max_bytes)
+            return kind, await _read_on(body, receive, max_bytes)
     except TimeoutError as err:
         raise Refused(
             408, f"wanted the whole body within {BODY_SECONDS:.0f} s, found it unfinished; send it again"
@@ -68,16 +77,16 @@ def _within(body: bytes, max_bytes: int) -> bytes:
     return body
 
 
-def _check_content_type(headers: dict[bytes, bytes]) -> None:
+def _content_type(headers: Headers, kinds: tuple[str, ...]) -> str:
     sent = headers.get(b"content-type", b"").decode("latin-1")
     kind = sent.partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(
-            415, f"wanted content-type application/json, found {sent or 'none'}; set the header and send JSON"
-        )
+    if kind not in kinds:
+        wants = " or ".join(kinds)
+        raise Refused(415, f"wanted content-type {wants}, found {shown_text(sent) or 'none'}; set the header to it")
     coding = headers.get(b"content-encoding", b"identity").decode("latin-1")
     if coding.lower() != "identity":
-        raise Refused(415, f"wanted a body without content-encoding, found {coding}; send it uncompressed")
+        raise Refused(415, f"wanted a body without content-encoding, found {shown_text(coding)}; send it uncompressed")
+    return kind
 
 
 def _check_length(length: bytes, max_bytes: int) -> None:

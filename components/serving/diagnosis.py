@@ -123,11 +123,12 @@ def _unknown(position: int, row: dict[str, Any], schema: Schema) -> Iterator[Pro
             yield Problem(position, name, "no such column: it is what the model predicts", shown(value))
             continue
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"the model takes {_listed(known)}"
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"the model takes {listed(known)}"
         yield Problem(position, shown_text(name), f"no such column; {hint}", shown(value))
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names in a sentence, the first twelve of them."""
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.records.rows import Column, Schema
+from components.serving.bodies import ARROW, JSON, PARQUET
 from components.serving.diagnosis import wanted
 from components.serving.predictor import Live
 
@@ -188,9 +189,15 @@ def _predict(live: Live | None) -> dict[str, Any]:
         "tags": ["model"],
         "summary": "Predict raw rows; each prediction is kept in the ledger before it is answered.",
         "operationId": "predict",
-        "requestBody": {"required": True, "content": {"application/json": body}},
-        "responses": {"200": _answer("One prediction a row, in order.", "Answer")} | _refusals("422"),
+        "requestBody": {"required": True, "content": {JSON: body, ARROW: _TABLE, PARQUET: _TABLE}},
+        "responses": {"200": _predicted()} | _refusals("422"),
     }
+
+
+def _predicted() -> dict[str, Any]:
+    answer = _answer("One prediction a row, in order; in an Arrow stream if the header accept names it.", "Answer")
+    answer["content"][ARROW] = _TABLE
+    return answer
 
 
 def _labels(live: Live | None) -> dict[str, Any]:
@@ -210,10 +217,10 @@ def _labels(live: Live | None) -> dict[str, Any]:
 
 def _refusals(*more: str) -> dict[str, Any]:
     said = {
-        "400": "Not JSON.",
+        "400": "Not what the header content-type says.",
         "408": "Too slow.",
         "413": "Too big.",
-        "415": "Not sent as application/json.",
+        "415": "Sent as another content-type.",
         "422": "Rows or labels are wrong: row, column, wanted, found.",
         "503": "No version answers yet, or the ledger cannot be written.",
     }
@@ -244,7 +251,8 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 _TEXT = {"type": "string"}
-_PROBLEM = _object({"row": {"type": "integer"}, "column": _TEXT, "wanted": _TEXT, "found": _TEXT})
+_TABLE = {"schema": {"type": "string", "format": "binary", "description": "One row of raw columns for each row."}}
+_PROBLEM = _object({"row": {"type": "integer", "nullable": True}, "column": _TEXT, "wanted": _TEXT, "found": _TEXT})
 _MODEL = {
     "type": "object",
     "properties": {

@@ -82,11 +82,11 @@ class Predictor:
     def _columns(self) -> list[str]:
         return [column.name for column in self.schema.features]
 
-    def run(self, columns: dict[str, list[Any]]) -> Outputs:
+    def run(self, columns: dict[str, Any]) -> Outputs:
         """What the model says of these rows.
 
         Args:
-            columns: Raw feature column to its values, one a row; None is missing.
+            columns: Raw feature column to its values, a list or an array with one a row; None or NaN is missing.
 
         Raises:
             Refused: 422 if the model has no finite answer for a row.

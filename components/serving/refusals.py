@@ -12,19 +12,20 @@ class Problem:
     """One thing that is wrong with one value of one row.
 
     Attributes:
-        row: Position of the row in the request, counted from 0.
+        row: Position of the row in the request, counted from 0; None if it is the whole column that is wrong.
         column: Name of the column.
         wanted: What would have been right.
         found: What was sent, shortened.
     """
 
-    row: int
+    row: int | None
     column: str
     wanted: str
     found: str
 
     def __str__(self) -> str:
-        return f"row {self.row}, column '{self.column}': wanted {self.wanted}, found {self.found}"
+        where = "" if self.row is None else f"row {self.row}, "
+        return f"{where}column '{self.column}': wanted {self.wanted}, found {self.found}"
 
 
 class Refused(EverfitError, ValueError):

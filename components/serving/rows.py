@@ -26,11 +26,13 @@ class Rows:
         columns: Raw feature column to its values, one a row; None is missing.
         timestamps: Event time of each row, microseconds since 1970 (UTC).
         entity_ids: The application's own id of each row, or None.
+        arrays: The columns as the model is asked with them, NaN for a missing number, if they came so; else None.
     """
 
     columns: dict[str, list[Any]]
     timestamps: list[int]
     entity_ids: list[str | None]
+    arrays: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.timestamps)

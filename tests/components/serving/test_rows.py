@@ -13,7 +13,7 @@ from components.serving.rows import RowReader
 from tests.components.serving import tiny
 
 NOW_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
-JSON_SCOPE = {"headers": [(b"content-type", b"application/json")]}
+JSON_HEADERS = {b"content-type": b"application/json"}
 READER = RowReader(tiny.SCHEMA, max_rows=50)
 
 
@@ -217,7 +217,7 @@ def test_a_body_is_counted_while_it_arrives():
         return next(pieces)
 
     with pytest.raises(Refused, match=r"wanted at most 0\.0001 MB in a request, found more than 100 bytes") as refused:
-        asyncio.run(read_body(JSON_SCOPE, receive, max_bytes=100))
+        asyncio.run(read_body(JSON_HEADERS, receive, max_bytes=100))
 
     assert refused.value.status == 413
     assert len(list(pieces)) == 8
@@ -231,4 +231,4 @@ def test_an_application_that_hangs_up_is_not_answered():
         return next(pieces)
 
     with pytest.raises(Gone):
-        asyncio.run(read_body(JSON_SCOPE, receive, max_bytes=100))
+        asyncio.run(read_body(JSON_HEADERS, receive, max_bytes=100))
