@@ -3,8 +3,8 @@
 import json
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from mlflow.entities import Metric
 from components.records.jsonable import to_jsonable
 from components.records.models import ModelVersion
 from components.records.watching import Window, WindowFacts
+from components.registry.moves import Move
 from components.registry.tracking import experiment_id, reaching
-from components.registry.versions import registered
+from components.registry.versions import moves, registered
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,17 @@ class LiveEntry:
         version: Version number.
         since: From when (UTC).
         until: Until when (UTC); None if it still does.
-        service: Address of the service.
+        service: Address of the service; empty if nobody ever noted one.
+        is_seen: Whether someone saw the service answer with it; else it is known from the alias, which it follows.
+        move: The move of the alias that brought it there; None if there was none.
     """
 
     version: int
     since: datetime
     until: datetime | None
     service: str
+    is_seen: bool = True
+    move: Move | None = None
 
 
 def record_live(version: ModelVersion, since: datetime, service: str) -> None:
@@ -53,7 +58,7 @@ def record_live(version: ModelVersion, since: datetime, service: str) -> None:
     """
     moment = _utc(since)
     before = _at(live_history(version.name), moment, service)
-    if before is not None and before.version == version.version:
+    if before is not None and before.is_seen and before.version == version.version:
         return
     note = json.dumps({"since": moment.isoformat(), "service": service})
     with reaching(f"a note that version {version.version} of {version.name} is live"):
@@ -64,18 +69,21 @@ def record_live(version: ModelVersion, since: datetime, service: str) -> None:
 
 
 def live_history(name: str) -> list[LiveEntry]:
-    """What was live when, oldest first; each entry ends when the next of the same service begins."""
-    with reaching(f"the live history of {name}"):
-        found = [
-            (int(item.version), json.loads(value))
-            for item in registered(name)
-            for tag, value in item.tags.items()
-            if tag.startswith(LIVE)
-        ]
-    notes = sorted((datetime.fromisoformat(note["since"]), number, note["service"]) for number, note in found)
+    """What was live when, oldest first; each entry ends when the next of the same service begins.
+
+    What was noted is completed by the moves of the alias that no note followed, because who moved it was killed, or
+    nobody ran `release`.
+    """
+    moved = moves(name)
+    noted = _notes(name)
+    found = sorted([*noted, *_unseen(moved, noted)], key=lambda entry: (entry.since, entry.version))
     return [
-        LiveEntry(number, since, next((s for s, _, other in notes[at + 1 :] if other == service), None), service)
-        for at, (since, number, service) in enumerate(notes)
+        replace(
+            entry,
+            until=next((later.since for later in found[at + 1 :] if later.service == entry.service), None),
+            move=_move_behind(entry, moved),
+        )
+        for at, entry in enumerate(found)
     ]
 
 
@@ -155,6 +163,34 @@ def _figures(facts: WindowFacts) -> list[tuple[str, float]]:
         "version": facts.version,
     }
     return [(key, float(value)) for key, value in figures.items() if value is not None and math.isfinite(value)]
+
+
+def _notes(name: str) -> list[LiveEntry]:
+    """What was noted, in the order of time, each without its end."""
+    with reaching(f"the live history of {name}"):
+        found = [
+            (int(item.version), json.loads(value))
+            for item in registered(name)
+            for tag, value in item.tags.items()
+            if tag.startswith(LIVE)
+        ]
+    notes = [LiveEntry(number, datetime.fromisoformat(note["since"]), None, note["service"]) for number, note in found]
+    return sorted(notes, key=lambda note: note.since)
+
+
+def _unseen(moved: Sequence[Move], notes: Sequence[LiveEntry]) -> Iterator[LiveEntry]:
+    """A stretch for each move that no note followed before the next move."""
+    for at, move in enumerate(moved):
+        later = moved[at + 1 :]
+        following = [note for note in notes if note.since >= move.at and not (later and note.since >= later[0].at)]
+        if move.version not in {note.version for note in following}:
+            before = [note for note in notes if note.since <= move.at] or list(reversed(notes))
+            yield LiveEntry(move.version, move.at, None, before[-1].service if before else "", is_seen=False)
+
+
+def _move_behind(entry: LiveEntry, moved: Sequence[Move]) -> Move | None:
+    earlier = [move for move in moved if move.at <= entry.since]
+    return earlier[-1] if earlier and earlier[-1].version == entry.version else None
 
 
 def _at(entries: Sequence[LiveEntry], moment: datetime, service: str | None) -> LiveEntry | None:

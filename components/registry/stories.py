@@ -1,17 +1,22 @@
 """What people read about a version in the MLflow UI: its tags, its description, the name of its run."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from components.records.models import FittedModel, Lineage, Variant, Workshop
 from components.records.rows import Part, Split
 from components.records.scores import Rule, Scorecard, Verdict
+from components.registry.moves import Move
 
 # MLflow keeps descriptions of at most 5,000 characters: PostgreSQL refuses longer ones.
 DESCRIPTION_CHARACTERS = 5_000
 # Tags are for reading at a look; the whole verdict stands in verdict.json.
 TAG_CHARACTERS = 500
 VERDICT_HEADING = "### Verdict"
+ROLLED_BACK = "- **Rolled back**"
+# Of a version that went to and fro, the newest; all stand in tags.
+ROLLBACKS_TOLD = 5
 OUTCOMES = {
     "promote": "Promoted",
     "reject": "Rejected",
@@ -107,6 +112,46 @@ def with_verdict(story: str, verdict: Verdict, at: datetime | None) -> str:
     # Of a story too long for MLflow, the verdict is kept and the birth is cut.
     room = max(DESCRIPTION_CHARACTERS - len(told) - 2, 0)
     return _cut(f"{_cut(birth, room)}\n\n{told}".lstrip())
+
+
+def rollback_tags(version: int, moves: Sequence[Move]) -> dict[str, str]:
+    """The newest rollback that led away from a version and the newest that led to it, as tags.
+
+    Args:
+        version: Number of the version.
+        moves: The rollbacks that concern it, oldest first.
+    """
+    tags: dict[str, str] = {}
+    for move in moves:
+        verb, other = ("restored", "from") if move.version == version else ("rolled_back", "to")
+        tags |= {
+            f"{verb}_at": move.at.isoformat(),
+            f"{verb}_by": move.who,
+            f"{verb}_reason": move.reason[:TAG_CHARACTERS],
+            f"{verb}_{other}": str(move.before if verb == "restored" else move.version),
+        }
+    return tags
+
+
+def with_rollbacks(story: str, version: int, moves: Sequence[Move]) -> str:
+    """The story with its rollbacks on top, newest first, in place of those that stood there.
+
+    On top, because it is what a reader must know first, and because a verdict replaces all that stands below it.
+    """
+    told = [_rollback(version, move) for move in reversed(moves[-ROLLBACKS_TOLD:])]
+    rest = "\n".join(line for line in story.splitlines() if not line.startswith(ROLLED_BACK))
+    if not told:
+        return story
+    return _cut("\n".join([*told, "", rest.lstrip("\n")]))
+
+
+def _rollback(version: int, move: Move) -> str:
+    led = f"to this version from {move.before}" if move.version == version else f"from this version to {move.version}"
+    return f"{ROLLED_BACK} {led} on {move.at:%Y-%m-%d %H:%M:%S} UTC by {move.who}: {_one_line(move.reason)}"
+
+
+def _one_line(text: str) -> str:
+    return _cut(" ".join(text.split()), TAG_CHARACTERS)
 
 
 def model_story(project: str, target: str, kind: str) -> str:

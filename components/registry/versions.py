@@ -15,6 +15,7 @@ from components.errors import ModelNotFound, ModelRefused
 from components.records.jsonable import to_jsonable
 from components.records.models import ModelVersion
 from components.records.scores import Verdict
+from components.registry.moves import Move, true_moves
 from components.registry.stories import verdict_tags, with_verdict
 from components.registry.tracking import address, is_absent, reachable, reaching
 
@@ -88,6 +89,13 @@ def versions(name: str) -> list[ModelVersion]:
         return [_record(item) for item in registered(name)]
 
 
+def moves(name: str) -> list[Move]:
+    """How the alias came to where it stands, oldest first; empty if there is no champion."""
+    found = champion(name)  # before the notes, which are written before the alias moves
+    with reaching(f"the moves of the alias {CHAMPION} of {name}"):
+        return true_moves(registered(name), found.version) if found else []
+
+
 def promote(version: ModelVersion, verdict: Verdict, *, at: datetime) -> None:
     """Give the version the alias `champion`, and store the verdict with it.
 
@@ -98,9 +106,14 @@ def promote(version: ModelVersion, verdict: Verdict, *, at: datetime) -> None:
         version: Which version.
         verdict: Why it may.
         at: When (aware).
+
+    Raises:
+        ModelRefused: If a person rolled back from this version: a repeated task must not undo that.
     """
     before = champion(version.name)
     is_again = before is not None and before.version == version.version
+    if not is_again:
+        _refuse_rolled_back(version)
     extra = {} if is_again else {"promoted_at": at.isoformat(), "took_over_from": str(before.version if before else "")}
     log_verdict(version, verdict, at=None if is_again else at, extra=extra)
     with reaching(f"the alias {CHAMPION} for version {version.version} of {version.name}"):
@@ -162,6 +175,16 @@ def _record(found: Any) -> ModelVersion:
             "sha256; give the alias to one that everfit train made"
         )
     return ModelVersion(found.name, int(found.version), found.run_id, found.tags["sha256"])
+
+
+def _refuse_rolled_back(version: ModelVersion) -> None:
+    for move in reversed(moves(version.name)):
+        if move.is_rollback and move.before == version.version:
+            raise ModelRefused(
+                f"wanted to promote version {version.version} of {version.name}, found that {move.who} rolled back "
+                f"from it to version {move.version} at {move.at:%Y-%m-%d %H:%M:%S} UTC ({move.reason}); to have it "
+                f"back use everfit rollback --to {version.version}"
+            )
 
 
 def _what_exists(name: str) -> str:

@@ -19,11 +19,14 @@ from components.registry.history import (
     record_live,
     window_name,
 )
+from components.registry.rollbacks import roll_back
+from components.registry.versions import promote
 from tests.components.registry.conftest import Make
 
 HERE = "http://127.0.0.1:3000"
 APRIL = datetime(2013, 4, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 
 
 def facts(window: Window, report: str = "") -> WindowFacts:
@@ -80,6 +83,59 @@ def test_two_services_have_histories_of_their_own(server, make: Make):
     assert [(entry.service, entry.until) for entry in live_history("two-places")] == [
         (HERE, None),
         ("http://127.0.0.1:3001", None),
+    ]
+
+
+def test_a_move_of_the_alias_that_nobody_noted_is_in_the_history_all_the_same(server, make: Make, verdict):
+    """Who promoted was killed before `release`: the endpoint follows the alias by itself, so the alias tells."""
+    one, two = (make("unnoted", weight=weight).register() for weight in (1.0, 2.0))
+    promote(one, verdict, at=APRIL)
+    record_live(one, APRIL + SECOND, HERE)
+
+    promote(two, verdict, at=APRIL + DAY)
+
+    assert [(entry.version, entry.since, entry.until, entry.is_seen) for entry in live_history("unnoted")] == [
+        (1, APRIL + SECOND, APRIL + DAY, True),
+        (2, APRIL + DAY, None, False),
+    ]
+    assert {entry.service for entry in live_history("unnoted")} == {HERE}
+
+
+def test_a_stretch_says_which_move_brought_it(server, make: Make, verdict):
+    """A version that came back after a rollback was live twice, each time for its own reason."""
+    one, two = (make("brought", weight=weight).register() for weight in (1.0, 2.0))
+    for days, version in enumerate((one, two)):
+        promote(version, verdict, at=APRIL + days * DAY)
+        record_live(version, APRIL + days * DAY + SECOND, HERE)
+
+    roll_back(one, who="ann", reason="alarms", at=APRIL + 2 * DAY)
+    record_live(one, APRIL + 2 * DAY + SECOND, HERE)
+
+    found = live_history("brought")
+    assert [(entry.version, entry.is_seen, entry.since.second) for entry in found] == [
+        (1, True, 1),
+        (2, True, 1),
+        (1, True, 1),
+    ]
+    assert [(entry.move.before, entry.move.who) for entry in found] == [(None, ""), (1, ""), (2, "ann")]
+    assert found[1].move.reason == verdict.reason
+
+
+def test_a_version_that_came_back_unseen_is_noted_when_it_is_seen(server, make: Make, verdict):
+    """The last note names the version itself, from before it was replaced: that is no reason to leave this one out."""
+    one, two = (make("came-back", weight=weight).register() for weight in (1.0, 2.0))
+    promote(one, verdict, at=APRIL)
+    record_live(one, APRIL + SECOND, HERE)
+    promote(two, verdict, at=APRIL + DAY)
+    roll_back(one, who="ann", reason="alarms", at=APRIL + 2 * DAY)
+
+    record_live(one, APRIL + 2 * DAY + SECOND, HERE)
+    record_live(one, APRIL + 3 * DAY, HERE)
+
+    assert [(entry.version, entry.since, entry.is_seen) for entry in live_history("came-back")] == [
+        (1, APRIL + SECOND, True),
+        (2, APRIL + DAY, False),
+        (1, APRIL + 2 * DAY + SECOND, True),
     ]
 
 
