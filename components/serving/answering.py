@@ -4,16 +4,18 @@ import html
 import time
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from components.data.ledger import LabelBatch, Ledger, new_ids
-from components.serving import openapi
+from components.serving import openapi, page
 from components.serving.answers import as_arrow, as_json
 from components.serving.bodies import ARROW, JSON
 from components.serving.bulk import read_bulk
 from components.serving.counters import Counters
+from components.serving.explaining import explain
 from components.serving.keeping import request_id, to_keep
 from components.serving.predictor import Live
 from components.serving.refusals import NO_CHAMPION, Refused
@@ -47,6 +49,7 @@ class Answering:
     Args:
         follower: Holds the version that answers.
         ledger: Where every prediction and label is written before it is answered.
+        ledger_folder: Where it stands, to look up what was answered.
         counters: What is counted.
         max_rows: Largest number of rows in one request.
         max_bytes: Largest body of one request.
@@ -57,6 +60,7 @@ class Answering:
         self,
         follower: Holder,
         ledger: Ledger,
+        ledger_folder: Path,
         counters: Counters,
         *,
         max_rows: int,
@@ -68,6 +72,7 @@ class Answering:
         self.waits_for_disk = waits_for_disk
         self._follower = follower
         self._ledger = ledger
+        self._ledger_folder = ledger_folder
         self._max_rows = max_rows
         self._encoder = msgspec.json.Encoder()
 
@@ -115,6 +120,17 @@ class Answering:
         self.counters.labels.inc(len(labels.ids))
         return self._encoder.encode({"accepted": len(labels.ids)})
 
+    def explain(self, name: str) -> bytes:
+        """The answer to GET /explain/{id}.
+
+        Raises:
+            Refused: 404 if the ledger holds no such prediction.
+            LedgerError: If the ledger cannot be read.
+        """
+        live = self._follower.live
+        schema = live.predictor.schema if live is not None else None
+        return self._encoder.encode(explain(self._ledger_folder, name, schema))
+
     def model(self) -> dict[str, Any]:
         """What GET /model says: the version that answers, and why a newer one does not."""
         follower, live = self._follower, self._follower.live
@@ -132,11 +148,11 @@ class Answering:
 
     def page(self) -> bytes:
         """The page at /."""
-        return openapi.PAGE.format(title=html.escape(self._follower.name)).encode()
+        return page.PAGE.format(title=html.escape(self._follower.name)).encode()
 
     def script(self) -> bytes:
         """What starts Swagger UI on the page."""
-        return openapi.SCRIPT.encode()
+        return page.SCRIPT.encode()
 
     def why_not_ready(self) -> str:
         """Why no request can be answered yet; empty when it can."""

@@ -31,12 +31,14 @@ INLINE_BYTES = 64 * 1024
 STATIC = Path(bentoml_server.__file__).parent / "static_content"
 STATIC_FILES = {"swagger-ui.css", "swagger-ui-bundle.js", "favicon-light-32x32.png", "favicon-dark-32x32.png"}
 
+EXPLAIN = "/explain/{id}"
+
 Answer = tuple[int, str, bytes]  # status, content type, body
 Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 
 
 class App:
-    """Answers POST /predict and /labels, GET /model, /docs.json, /metrics and the page at /; the rest is a 404.
+    """Answers POST /predict and /labels, GET /explain/{id}, /model, /docs.json, /metrics and the page at /.
 
     It is made when the module is imported, in BentoML's own process too, and opened in each worker.
     """
@@ -47,6 +49,7 @@ class App:
         self._routes: dict[str, tuple[str, Handler]] = {
             "/predict": ("POST", self._predict),
             "/labels": ("POST", self._labels),
+            EXPLAIN: ("GET", self._explain),
             "/model": ("GET", self._model),
             "/docs.json": ("GET", self._document),
             "/metrics": ("GET", self._metrics),
@@ -75,7 +78,7 @@ class App:
         except Gone:
             return
         except Exception:
-            log.exception("request failed path=%s", path if path in self._routes else "other")
+            log.exception("request failed path=%s", self._name(path))
             status, kind = 500, JSON
             body = self._json({"error": "the service made a mistake; its log says which"})
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
@@ -87,16 +90,21 @@ class App:
             }
         )
         await send({"type": "http.response.body", "body": body})
-        route = path if path in self._routes else "other"
-        self._open().counters.answered(route, status, time.perf_counter() - started)
+        self._open().counters.answered(self._name(path), status, time.perf_counter() - started)
+
+    def _name(self, path: str) -> str:
+        """The route of a path, or `other`: never what a caller made up."""
+        if path in self._routes:
+            return path
+        return EXPLAIN if path.startswith("/explain/") else "other"
 
     async def _route(self, scope: Scope, receive: Receive) -> Answer:
-        route = self._routes.get(scope["path"])
+        route = self._routes.get(self._name(scope["path"]))
         if route is None:
             raise Refused(404, f"wanted one of {', '.join(self._routes)}, found no such path; see the page at /")
         method, handler = route
         if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):
-            raise Refused(405, f"wanted {method} {scope['path']}, found another method", allow=method)
+            raise Refused(405, f"wanted {method} {self._name(scope['path'])}, found another method", allow=method)
         return await handler(scope, receive)
 
     async def _predict(self, scope: Scope, receive: Receive) -> Answer:
@@ -122,6 +130,13 @@ class App:
             answering.counters.ledger_failures.inc()
             log.error("ledger not written error=%s", err)
             raise Refused(503, "the ledger could not be written, so nothing was answered; the log says why") from err
+
+    async def _explain(self, scope: Scope, receive: Receive) -> Answer:
+        try:
+            return 200, JSON, await asyncio.to_thread(self._open().explain, scope["path"].removeprefix("/explain/"))
+        except LedgerError as err:
+            log.error("ledger not read error=%s", err)
+            raise Refused(503, "the ledger could not be read; the log says why") from err
 
     async def _model(self, scope: Scope, receive: Receive) -> Answer:
         return 200, JSON, self._json(self._open().model())

@@ -1,4 +1,4 @@
-"""The page at / and the OpenAPI document behind it: the real columns of the version that answers now."""
+"""The OpenAPI document behind the page at /: the real columns of the version that answers now."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,33 +7,6 @@ from components.records.rows import Column, Schema
 from components.serving.bodies import ARROW, JSON, PARQUET
 from components.serving.diagnosis import wanted
 from components.serving.predictor import Live
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="stylesheet" href="./static_content/swagger-ui.css">
-<link rel="icon" type="image/png" href="./static_content/favicon-light-32x32.png">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="./static_content/swagger-ui-bundle.js" charset="utf-8"></script>
-<script src="./docs.js" charset="utf-8"></script>
-</body>
-</html>
-"""
-
-# No validator badge: it would send the document to a server elsewhere.
-SCRIPT = """window.onload = function () {
-  window.ui = SwaggerUIBundle({
-    url: "./docs.json", dom_id: "#swagger-ui", validatorUrl: null, deepLinking: true, tryItOutEnabled: true,
-    presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout"
-  });
-};
-"""
-
 
 # What means something in Markdown, in HTML or in a table.
 MARKUP = "\\|<>&*_`[]~#\n"
@@ -54,6 +27,7 @@ def document(name: str, live: Live | None, *, max_rows: int) -> dict[str, Any]:
         "paths": {
             "/predict": {"post": _predict(live)},
             "/labels": {"post": _labels(live)},
+            "/explain/{id}": {"get": _explain()},
             "/model": {"get": _get("model", "Which version answers, since when, and how good it was.", _MODEL)},
             "/readyz": {"get": _ready()},
             "/livez": {"get": _get("service", "Whether the process is alive.", None)},
@@ -215,6 +189,15 @@ def _labels(live: Live | None) -> dict[str, Any]:
     }
 
 
+def _explain() -> dict[str, Any]:
+    described = "Id of a prediction, as POST /predict answered with."
+    prediction = {"in": "path", "name": "id", "required": True, "schema": _TEXT, "description": described}
+    said = {"404": "The ledger holds no such prediction.", "503": "The ledger cannot be read."}
+    kept = _get("model", "What was asked, what the graph saw and answered, and which version it was.", _EXPLAINED)
+    kept["responses"] |= {status: _answer(text, "Refusal") for status, text in said.items()}
+    return kept | {"parameters": [prediction], "operationId": "explain"}
+
+
 def _refusals(*more: str) -> dict[str, Any]:
     said = {
         "400": "Not what the header content-type says.",
@@ -253,6 +236,24 @@ def _ref(name: str) -> dict[str, Any]:
 _TEXT = {"type": "string"}
 _TABLE = {"schema": {"type": "string", "format": "binary", "description": "One row of raw columns for each row."}}
 _PROBLEM = _object({"row": {"type": "integer", "nullable": True}, "column": _TEXT, "wanted": _TEXT, "found": _TEXT})
+_EXPLAINED = {
+    "type": "object",
+    "required": ["id", "model", "version", "row", "answered"],
+    "properties": {
+        "id": _TEXT,
+        "model": _TEXT,
+        "version": {"type": "integer"},
+        "variant": _TEXT,
+        "event_time": {"type": "string", "format": "date-time"},
+        "row": {"type": "object", "description": "The raw columns as they were sent; null where missing."},
+        "seen": {
+            "type": "object",
+            "nullable": True,
+            "description": "The same as the graph got them; null if the version that answers now has other columns.",
+        },
+        "answered": {"type": "object"},
+    },
+}
 _MODEL = {
     "type": "object",
     "properties": {

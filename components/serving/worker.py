@@ -39,6 +39,7 @@ class Worker:
         self.answering = Answering(
             self._holder,
             self._ledger,
+            environment.ledger(project.name),
             counters,
             max_rows=serving.max_rows,
             max_bytes=int(serving.max_body_mb * 1e6),

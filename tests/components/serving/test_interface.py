@@ -10,7 +10,7 @@ import pytest
 from components.records.models import ModelVersion
 from components.serving.bodies import ARROW, JSON, PARQUET
 from tests.components.serving import tiny
-from tests.components.serving.conftest import Service
+from tests.components.serving.conftest import Service, get, post
 from tests.components.serving.test_bulk import file, stream
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -91,3 +91,27 @@ def test_a_table_that_cannot_be_answered_gets_a_sentence(service: Service, champ
     assert all("wanted" in json.loads(answer[2])["error"] for answer in answers)
     assert sum(service.recorded_ids().values()) == known
     assert ask(service, stream(TABLE), ARROW)[0] == 200
+
+
+def test_a_prediction_is_explained_by_its_id(service: Service, champion: ModelVersion):
+    """Whoever holds an id can see what was asked, what the graph saw, what it said, and which version it was."""
+    told = service.predict(ROWS[1])[1]["predictions"][0]
+
+    status, kept = get(service.port, f"/explain/{told['id']}")
+
+    assert status == 200
+    assert (kept["id"], kept["model"], kept["version"]) == (told["id"], "tiny-flights", champion.version)
+    assert kept["row"] == {name: ROWS[1][name] for name in ("temp", "wind speed", "carrier", "tail")}
+    assert kept["seen"] == kept["row"] | {"temp": "NaN", "carrier": ""}
+    assert kept["answered"] == {name: told[name] for name in ("prediction", "probability")}
+    assert (kept["event_time"], kept["entity_id"]) == ("2026-01-02T00:00:00Z", "1")
+
+
+def test_an_unknown_id_is_a_404_in_the_usual_form(service: Service, champion: ModelVersion):
+    """No id, an id of nobody, and a path that leads elsewhere."""
+    for path in ("/explain/", f"/explain/{'0' * 20}-0", "/explain/..%2f..%2fetc%2fpasswd"):
+        status, answer = get(service.port, path)
+
+        assert (status, list(answer)) == (404, ["error"])
+        assert "wanted the id of a prediction in the ledger" in answer["error"]
+    assert post(service.port, f"/explain/{'0' * 20}-0", {})[0] == 405

@@ -1,0 +1,27 @@
+"""The page at /: Swagger UI, which BentoML ships, on the document of `components.serving.openapi`."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="./static_content/swagger-ui.css">
+<link rel="icon" type="image/png" href="./static_content/favicon-light-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js" charset="utf-8"></script>
+<script src="./docs.js" charset="utf-8"></script>
+</body>
+</html>
+"""
+
+# No validator badge: it would send the document to a server elsewhere.
+SCRIPT = """window.onload = function () {
+  window.ui = SwaggerUIBundle({
+    url: "./docs.json", dom_id: "#swagger-ui", validatorUrl: null, deepLinking: true, tryItOutEnabled: true,
+    presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout"
+  });
+};
+"""
