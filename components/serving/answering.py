@@ -18,7 +18,8 @@ from components.serving.counters import Counters
 from components.serving.explaining import explain
 from components.serving.keeping import request_id, to_keep
 from components.serving.predictor import Live
-from components.serving.refusals import NO_CHAMPION, Refused
+from components.serving.refusals import NO_CHAMPION, Refused, without_folders
+from components.serving.signatures import signature
 
 
 class Holder(Protocol):
@@ -140,7 +141,9 @@ class Answering:
             facts |= {"version": files.version.version, "sha256": files.version.sha256, "live_since": live.since}
             facts |= {"metrics": files.metrics, "config_sha256": files.config_sha256}
             facts |= {"columns": [asdict(column) for column in files.schema.features]}
-        return facts | {"looked_at": follower.looked_at, "last_error": self.why_not_ready() or follower.last_error}
+            facts |= {"signature": signature(files.schema)}
+        why = self.why_not_ready() or without_folders(follower.last_error)
+        return facts | {"looked_at": follower.looked_at, "last_error": why}
 
     def document(self) -> dict[str, Any]:
         """The OpenAPI document of the version that answers now."""
@@ -158,7 +161,7 @@ class Answering:
         """Why no request can be answered yet; empty when it can."""
         if self._follower.live is not None:
             return ""
-        error = self._follower.last_error
+        error = without_folders(self._follower.last_error)
         return f"no version could be loaded yet: {error}" if error else NO_CHAMPION
 
     def _live(self) -> Live:

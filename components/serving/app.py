@@ -31,6 +31,8 @@ INLINE_BYTES = 64 * 1024
 STATIC = Path(bentoml_server.__file__).parent / "static_content"
 STATIC_FILES = {"swagger-ui.css", "swagger-ui-bundle.js", "favicon-light-32x32.png", "favicon-dark-32x32.png"}
 
+# BentoML answers these when they are asked with GET.
+PROBES = ("/livez", "/readyz")
 EXPLAIN = "/explain/{id}"
 
 Answer = tuple[int, str, bytes]  # status, content type, body
@@ -100,6 +102,8 @@ class App:
 
     async def _route(self, scope: Scope, receive: Receive) -> Answer:
         route = self._routes.get(self._name(scope["path"]))
+        if scope["path"] in PROBES:
+            raise Refused(405, f"wanted GET {scope['path']}, found another method", allow="GET")
         if route is None:
             raise Refused(404, f"wanted one of {', '.join(self._routes)}, found no such path; see the page at /")
         method, handler = route

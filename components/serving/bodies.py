@@ -1,6 +1,9 @@
 """Reading the body of a request: the right content type, never more bytes than allowed, never for ever."""
 
 import asyncio
+import contextlib
+import types
+from collections.abc import Generator
 from typing import Any
 
 from starlette.types import Receive
@@ -14,7 +17,7 @@ PARQUET = "application/vnd.apache.parquet"
 
 Headers = dict[bytes, bytes]
 
-# A body that arrives in pieces may take this long; one row arrives in one piece and is never timed.
+# From the headers to the end of the body: long enough for 32 MB over 13 Mbit/s.
 BODY_SECONDS = 20.0
 
 
@@ -39,17 +42,42 @@ async def read_body(
     """
     kind = _content_type(headers, kinds)
     _check_length(headers.get(b"content-length", b""), max_bytes)
-    message = await receive()
-    body = _piece(message)
-    if not message.get("more_body", False):
-        return kind, _within(body, max_bytes)
+    # One row is there already: a timer for each such request would cost a tenth of all it takes (wrk: 285 to 321 us).
+    waiting = receive().__await__()
+    is_here = False
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        blocked = next(waiting)
+    except StopIteration as done:
+        message, is_here = done.value, True
+    try:
+        async with (
+            asyncio.timeout(BODY_SECONDS) if not is_here or message.get("more_body") else contextlib.nullcontext()
+        ):
+            if not is_here:
+                message = await _resumed(waiting, blocked)
+            body = _piece(message)
+            if not message.get("more_body", False):
+                return kind, _within(body, max_bytes)
             return kind, await _read_on(body, receive, max_bytes)
     except TimeoutError as err:
         raise Refused(
             408, f"wanted the whole body within {BODY_SECONDS:.0f} s, found it unfinished; send it again"
         ) from err
+
+
+@types.coroutine
+def _resumed(waiting: Any, blocked: Any) -> Generator[Any, Any, Any]:
+    """The result of an awaitable that was begun already and gave what it waits for."""
+    try:
+        while True:
+            try:
+                got = yield blocked
+            except BaseException as err:  # noqa: BLE001 - a cancellation too is for whoever waits
+                blocked = waiting.throw(err)
+            else:
+                blocked = waiting.send(got)
+    except StopIteration as done:
+        return done.value
 
 
 async def _read_on(first: bytes, receive: Receive, max_bytes: int) -> bytes:

@@ -99,6 +99,7 @@ def _row(schema: Schema) -> dict[str, Any]:
     columns[schema.timestamp] = {
         "type": "string",
         "format": "date-time",
+        "pattern": "^(19[7-9][0-9]|20[0-9][0-9])-",
         "nullable": True,
         "description": "Event time with its zone; when it is missing, the time of the request.",
     }
@@ -263,6 +264,10 @@ _MODEL = {
         "live_since": {"type": "string", "format": "date-time", "nullable": True},
         "metrics": {"type": "object", "additionalProperties": {"type": "number"}},
         "columns": {"type": "array", "items": {"type": "object"}},
+        "signature": {
+            "type": "object",
+            "properties": {side: {"type": "array", "items": {"type": "object"}} for side in ("inputs", "outputs")},
+        },
         "last_error": _TEXT,
     },
 }

@@ -1,10 +1,19 @@
 """A request that is refused: the status, one sentence, and every problem that was found."""
 
+import re
 from dataclasses import asdict, dataclass
 
 from components.errors import EverfitError
 
+# A path that belongs to no address. Its last part says enough to whoever asks from outside.
+FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/:;,'\"()]+/)+")
+
 NO_CHAMPION = "no version has the alias champion yet; run everfit train"
+
+
+def without_folders(text: str) -> str:
+    """A sentence for those outside: files by their name, without the folders that they stand in."""
+    return FOLDERS.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)

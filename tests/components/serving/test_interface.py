@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 
 from components.records.models import ModelVersion
 from components.serving.bodies import ARROW, JSON, PARQUET
+from components.serving.signatures import signature
 from tests.components.serving import tiny
 from tests.components.serving.conftest import Service, get, post
 from tests.components.serving.test_bulk import file, stream
@@ -115,3 +117,13 @@ def test_an_unknown_id_is_a_404_in_the_usual_form(service: Service, champion: Mo
         assert (status, list(answer)) == (404, ["error"])
         assert "wanted the id of a prediction in the ledger" in answer["error"]
     assert post(service.port, f"/explain/{'0' * 20}-0", {})[0] == 405
+
+
+def test_the_model_tells_its_signature_its_metrics_and_since_when_it_is_live(service: Service, champion: ModelVersion):
+    """Enough for a program to write a request, and nothing about the machine."""
+    facts = service.model()
+
+    assert facts["signature"] == signature(tiny.SCHEMA)
+    assert facts["metrics"] == {"roc_auc": 0.75, "log_loss": 0.6}
+    assert datetime.fromisoformat(facts["live_since"]) <= datetime.now(UTC)
+    assert str(service.environment.folder) not in json.dumps(facts)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.serving import bodies
 from components.serving.bodies import Gone, read_body
 from components.serving.labels import LabelReader
 from components.serving.refusals import Problem, Refused
@@ -232,3 +233,34 @@ def test_an_application_that_hangs_up_is_not_answered():
 
     with pytest.raises(Gone):
         asyncio.run(read_body(JSON_HEADERS, receive, max_bytes=100))
+
+
+@pytest.mark.parametrize(
+    "sent", [[], [{"type": "http.request", "body": b"{", "more_body": True}]], ids=["none", "half"]
+)
+def test_a_body_that_does_not_come_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch, sent: list[Any]):
+    """A slow client gets a 408, whether it sends nothing after its headers or stops in the middle."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
+    pieces = iter(sent)
+
+    async def receive():
+        if (piece := next(pieces, None)) is None:
+            await asyncio.sleep(60)
+        return piece
+
+    with pytest.raises(Refused, match="found it unfinished") as refused:
+        asyncio.run(read_body(JSON_HEADERS, receive, max_bytes=100))
+
+    assert refused.value.status == 408
+
+
+def test_a_body_that_comes_late_is_read_whole():
+    """Waiting for the first piece loses nothing of it, nor of those behind it."""
+    pieces = iter([{"type": "http.request", "body": b"[1", "more_body": True}, {"type": "http.request", "body": b"]"}])
+
+    async def receive():
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        return next(pieces)
+
+    assert asyncio.run(read_body(JSON_HEADERS, receive, max_bytes=100)) == ("application/json", b"[1]")
