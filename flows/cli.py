@@ -192,6 +192,38 @@ def verdict(
 
 
 @app.command()
+def rollback(
+    project: ProjectFile,
+    to: Annotated[int | None, typer.Option(help="Version number; without it, the champion before this one.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with both versions and in the history.")] = "",
+) -> None:
+    """Go back to an earlier version: alias, endpoint, drift reference and yardstick move together."""
+    from components.settings.reading import load_project
+
+    found = load_project(project)
+    _connect()
+    from flows.rollback import roll_back, sentences
+
+    typer.echo("\n".join(sentences(roll_back(found, to=to, reason=reason))))
+
+
+@app.command()
+def history(
+    name: Annotated[str, typer.Argument(metavar="NAME_OR_PROJECT", help="A model's name, or its project file.")],
+    at: Annotated[
+        datetime | None,
+        typer.Option(help="Say what was live at this moment (UTC).", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    ] = None,
+) -> None:
+    """Show which version was live when, and why."""
+    from flows.history_table import model_name, tell
+
+    model = model_name(name)
+    _connect()
+    tell(model, _utc(at))
+
+
+@app.command()
 def export(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="NAME/3, NAME@champion, or NAME for its champion.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; a new or empty folder.")],

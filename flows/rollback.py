@@ -1,0 +1,107 @@
+"""Back to an earlier version: the brake of the loop.
+
+No Prefect flow, unlike the rest of this room: a brake must work while Prefect is down, and importing Prefect would take
+longer than the endpoint takes to follow.
+"""
+
+import getpass
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from components.errors import PassingFault
+from components.records.models import ModelFiles, ModelVersion
+from components.registry import fetching, history, rollbacks, tracking
+from components.registry.moves import Move
+from components.serving import rollout
+from components.serving.predictor import Predictor
+from components.settings.environment import Environment
+from components.settings.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What a rollback did.
+
+    Attributes:
+        version: The version that is champion now.
+        move: The move of the alias; None if that version was champion already.
+        live_since: From when the endpoint was seen to answer with it (UTC); None if the project's endpoint is not up.
+        service: Address of the endpoint.
+        has_other_settings: Whether it was trained with another project file than the present one.
+    """
+
+    version: ModelVersion
+    move: Move | None
+    live_since: datetime | None
+    service: str
+    has_other_settings: bool
+
+
+def roll_back(project: Project, *, to: int | None = None, reason: str = "") -> Rollback:
+    """Make an earlier version the champion, wait until the endpoint answers with it, and record since when.
+
+    Everything that can be refused is refused before the alias moves. From then on the endpoint follows by itself, and
+    monitoring measures what it answers against the reference and the scores of the version that answered.
+
+    Args:
+        project: The project.
+        to: Number of the version; None for the champion before the present one.
+        reason: Why, for the record.
+
+    Raises:
+        ModelNotFound: If there is no such version, or none before.
+        ModelRefused: If no verdict let the version live, or its files are not what was registered.
+        PassingFault: If the registry cannot be reached.
+        ServerNotHealthy: If the endpoint goes on answering with another version, with the reason it gives.
+    """
+    environment = Environment()
+    tracking.connect(environment)
+
+    version = rollbacks.target(project.name, to)
+    files = _proven(version, project, environment)
+    move = rollbacks.roll_back(version, who=_who(), reason=reason or "no reason given", at=datetime.now(UTC))
+    since = _followed(version, environment)
+    return Rollback(version, move, since, environment.service, files.config_sha256 != project.sha256)
+
+
+def sentences(done: Rollback) -> list[str]:
+    """What a person is told of it."""
+    name, number, move, service = done.version.name, done.version.version, done.move, done.service
+    told = [f"version {number} of {name} is champion already; name another with --to"]
+    if move is not None:
+        told = [f"version {number} of {name} is champion in place of version {move.before} ({move.who}: {move.reason})"]
+    if done.live_since is None:
+        told.append(f"the endpoint at {service} does not answer for {name}; it follows when it is up")
+    elif move is not None:
+        seconds = (done.live_since - move.at).total_seconds()
+        told.append(f"it answers at {service} since {done.live_since:%H:%M:%S} UTC, {seconds:.1f} s after the move")
+    if done.has_other_settings:
+        told.append("it was trained with another project file; the thresholds of the present one hold")
+    return told
+
+
+def _proven(version: ModelVersion, project: Project, environment: Environment) -> ModelFiles:
+    """The version's files, whole and able to answer: the endpoint refuses any other and would stay where it is."""
+    files = fetching.fetch(version, environment.cache())
+    Predictor(files, max_rows=project.serving.max_rows).check()
+    return files
+
+
+def _followed(version: ModelVersion, environment: Environment) -> datetime | None:
+    try:
+        if rollout.live_model(environment.service).get("name", version.name) != version.name:
+            return None  # a stack serves one project, and this is another
+        since = rollout.await_live(environment.service, version)
+    except PassingFault:
+        return None
+    history.record_live(version, since, environment.service)
+    return since
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
