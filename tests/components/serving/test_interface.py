@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,3 +128,75 @@ def test_the_model_tells_its_signature_its_metrics_and_since_when_it_is_live(ser
     assert facts["metrics"] == {"roc_auc": 0.75, "log_loss": 0.6}
     assert datetime.fromisoformat(facts["live_since"]) <= datetime.now(UTC)
     assert str(service.environment.folder) not in json.dumps(facts)
+
+
+def slow(service: Service, body: bytes) -> socket.socket:
+    """A client that says it will send a row, and sends only this of it."""
+    client = socket.create_connection(("127.0.0.1", service.port), timeout=40)
+    client.sendall(
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n" + body
+    )
+    return client
+
+
+def test_slow_clients_get_a_408_and_hurt_nobody(service: Service, champion: ModelVersion):
+    """While a hundred of them hold their connections open, everyone else is answered."""
+    clients = [slow(service, b'{"rows": [' if number % 2 else b"") for number in range(100)]
+
+    statuses = [service.predict(ROWS[0])[0] for _ in range(50)]
+    answers = [client.recv(4096) for client in clients]
+
+    for client in clients:
+        client.close()
+    assert statuses == [200] * 50
+    assert {answer.split(b" ")[1] for answer in answers} == {b"408"}
+    assert service.predict(ROWS[0])[0] == 200
+
+
+def test_a_hundred_megabytes_are_refused_before_they_have_arrived(service: Service, champion: ModelVersion):
+    """The answer comes while most of the body is still with its sender, whether or not its length was said."""
+    for framing, first in (
+        (b"content-length: 100000000", b" " * 1000),
+        (b"transfer-encoding: chunked", b"40000\r\n" + b" " * 0x40000),
+    ):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
+            client.sendall(
+                b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" + framing + b"\r\n\r\n"
+            )
+            client.sendall(first)
+
+            answer = client.recv(4096)
+
+        assert answer.startswith(b"HTTP/1.1 413")
+    assert service.predict(ROWS[0])[0] == 200
+
+
+BAD_ROWS = [
+    (
+        "infinity",
+        b'{"rows":[{"wind speed":1,"tail":"x"},{"wind speed":Infinity,"tail":"x"}]}',
+        1,
+        "wind speed",
+        "a number",
+    ),
+    ("1e400", b'{"rows":[{"wind speed":1,"tail":"x","temp":-1e400}]}', 0, "temp", "a number or null"),
+    ("null", b'{"rows":[{"wind speed":null,"tail":"x"}]}', 0, "wind speed", "a number"),
+    ("missing", b'{"rows":[{"wind speed":1}]}', 0, "tail", "text"),
+    ("unknown", b'{"rows":[{"wind speed":1,"tail":"x","q":1}]}', 0, "q", "no such column; the model takes"),
+    ("no zone", b'{"rows":[{"wind speed":1,"tail":"x","at":"2026-01-01"}]}', 0, "at", "a time with its zone"),
+    ("not a row", b'{"rows":[5]}', 0, "", "an object of columns"),
+]
+
+
+@pytest.mark.parametrize(("body", "row", "column", "wanted"), [c[1:] for c in BAD_ROWS], ids=[c[0] for c in BAD_ROWS])
+def test_a_bad_value_is_named(
+    service: Service, champion: ModelVersion, body: bytes, row: int, column: str, wanted: str
+):
+    """A 422 with row, column, wanted and found, and nothing of the service's insides."""
+    status, _, content = ask(service, body, JSON)
+
+    problem = json.loads(content)["problems"][0]
+    assert (status, problem["row"], problem["column"]) == (422, row, column)
+    assert problem["wanted"].startswith(wanted)
+    assert problem["found"]
+    assert not any(word in content.decode() for word in ("Traceback", "File ", ".py", str(service.environment.folder)))
