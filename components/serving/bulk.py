@@ -149,8 +149,9 @@ def _column_problems(there: pa.Schema, schema: Schema) -> Iterator[Problem]:
             yield Problem(None, name, "the column once", f"it {len(fields)} times")
         elif wants := _unlike(fields[0].type, name, known.get(name), schema):
             yield Problem(None, name, wants, shown_text(str(fields[0].type)))
+    names = set(there.names)
     for column in schema.features:
-        if column.name not in there.names and not column.nullable:
+        if column.name not in names and not column.nullable:
             yield Problem(None, column.name, wanted(column), "nothing")
 
 
@@ -190,8 +191,9 @@ def _rows(table: pa.Table, schema: Schema, now_us: int) -> Rows:
     problems: list[Problem] = []
     arrays: dict[str, Any] = {}
     columns: dict[str, list[Any]] = {}
+    there = set(table.column_names)
     for column in schema.features:
-        if column.name not in table.column_names:
+        if column.name not in there:
             columns[column.name] = arrays[column.name] = [None] * table.num_rows
         elif column.kind == "number":
             values = table[column.name]
