@@ -1,7 +1,7 @@
 """Back to an earlier version: the brake of the loop.
 
-No Prefect flow, unlike the rest of this room: a brake must work while Prefect is down, and importing Prefect would take
-longer than the endpoint takes to follow.
+No Prefect flow, unlike the rest of this room: a brake must work while Prefect is down. It also starts sooner: importing
+this file took 2.2 s, importing `flows.release` 3.1 to 3.9 s (two tries each, 2 busy cores).
 """
 
 import getpass
