@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from components.records.models import Lineage, ModelFiles, ModelVersion
+from components.records.models import Lineage, ModelVersion
 from components.records.scores import Verdict
 from components.settings.project import Project
 from flows.tasks import approving, building, releasing
 
 
-def challenge(
-    project: Project, lineage: Lineage, champion: ModelFiles | None, live: Path | None = None
-) -> tuple[ModelVersion, Verdict]:
-    """Ingest, fit, optimise, score, register, and let the better model have the alias."""
+def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> tuple[ModelVersion, Verdict]:
+    """Ingest, fit, optimise, score, register, and let the better model have the alias.
+
+    It is judged against whatever is champion by then, and promoted only if that is still the champion.
+    """
     table = building.ingest(project, lineage, live)
     schema = building.check(table, project)
     split = building.split(table, schema, project, lineage)
@@ -22,11 +23,14 @@ def challenge(
     scorecard = building.score(workshop, fitted, split, project, lineage)
     version = building.register(project, lineage, split, fitted, workshop, scorecard)
 
+    champion = releasing.champion(project)
     verdict = building.judge(workshop, scorecard, champion, split, project)
     if verdict.promote:
         verdict = building.try_out(version, verdict, split, project)
     if verdict.promote and project.evaluation.approval.required:
         verdict = approving.approved(project, version, verdict, scorecard)
+    if verdict.promote:
+        verdict = releasing.confirm(project, champion, verdict)
     if verdict.promote:
         releasing.promote(version, verdict)
     else:

@@ -35,7 +35,7 @@ def retrain(
     origin = lineage(project, reason=reason, decision_id=decision_id, until=until)
     champion = releasing.champion(project)
     live = building.live_rows(project, champion, origin)
-    version, verdict = challenge(project, origin, champion, live)
+    version, verdict = challenge(project, origin, live)
 
     if decision_id:
         building.finish(project, decision_id, flow_run.id, verdict, version)

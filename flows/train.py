@@ -9,7 +9,6 @@ from components.records.models import ModelVersion
 from components.registry.lineage import lineage
 from components.settings.reading import load_project
 from flows.challenge import challenge
-from flows.tasks import releasing
 
 
 @flow(name="train", log_prints=False, validate_parameters=True)
@@ -24,6 +23,5 @@ def train(project_file: Path, until: datetime | None = None, reason: str = "manu
     project = load_project(project_file)
     origin = lineage(project, reason=reason, until=until)
 
-    champion = releasing.champion(project)
-    version, _ = challenge(project, origin, champion)
+    version, _ = challenge(project, origin)
     return version

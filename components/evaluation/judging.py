@@ -41,7 +41,7 @@ from components.settings.evaluation import EvaluationSettings
 # Rules about the two models as a whole: the verdict's sentence tells both values.
 CONTEST_RULES = {"superiority", "non_inferiority"}
 # Rules found after the judge whose failure says nothing bad of the candidate.
-ASKING_RULES = {"approval"}
+ASKING_RULES = {"approval", "same_champion"}
 
 
 def judge(candidate: Answered, champion: Answered | None, rows: JudgedRows, settings: EvaluationSettings) -> Verdict:
@@ -88,8 +88,8 @@ def unanswered(side: str, reason: str, settings: EvaluationSettings, rows: Label
 def with_rule(verdict: Verdict, rule: Rule) -> Verdict:
     """The verdict with a rule that was found after it, such as `sandbox` or `approval`; a failed one ends a promotion.
 
-    Without approval the champion stays and nothing is said against the candidate: the outcome is `inconclusive`. Any
-    other rule that fails is a `reject` with its reason.
+    Without approval, or with another champion than the one it was judged against, the champion stays and nothing is
+    said against the candidate: the outcome is `inconclusive`. Any other rule that fails is a `reject` with its reason.
     """
     rules = (*verdict.rules, rule)
     if rule.passed or not verdict.promote:

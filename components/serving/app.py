@@ -1,6 +1,6 @@
 """The routes of the service as one plain ASGI application, mounted in the BentoML service.
 
-Plain, since a framework's routing and request objects cost more than the model: see tests/benchmarks/serving.py.
+Plain, since a framework's routing and request objects cost more than the model: see tests/benchmarks/serving/.
 """
 
 import asyncio

@@ -29,6 +29,7 @@ POLICIES: dict[str, tuple[float, int]] = {
     "register": (10, 3),
     "judge": (30, 0),
     "try_out": (10, 0),
+    "confirm": (5, 3),
     "promote": (5, 3),
     "reject": (5, 3),
     "champion": (5, 3),

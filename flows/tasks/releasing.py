@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from components.evaluation.judging import with_rule
 from components.records.models import ModelFiles, ModelVersion
-from components.records.scores import Verdict
+from components.records.scores import Rule, Verdict
 from components.registry import fetching, history, tracking, versions
 from components.serving import rollout
 from components.settings.environment import Environment
@@ -18,6 +19,17 @@ def champion(project: Project) -> ModelFiles | None:
     tracking.connect(environment)
     found = versions.champion(project.name)
     return fetching.fetch(found, environment.cache()) if found else None
+
+
+@step
+def confirm(project: Project, champion: ModelFiles | None, verdict: Verdict) -> Verdict:
+    """The verdict, if the alias has not moved since: a person may have rolled back while the run trained or waited."""
+    tracking.connect(Environment())
+    judged, now = champion.version if champion else None, versions.champion(project.name)
+    wanted, found = (f"version {one.version}" if one else "none" for one in (judged, now))
+    return with_rule(
+        verdict, Rule("same_champion", now == judged, f"the champion must still be {wanted}, and is {found}")
+    )
 
 
 @step

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from prefect.client.schemas.objects import StateType
 
 from components.registry import versions
@@ -48,6 +49,22 @@ def test_without_an_answer_the_champion_stays(live: Harness, tmp_path: Path):
     assert versions.champion("forgotten-flights") is None
     assert verdict.outcome == "inconclusive"
     assert "nobody answered" in verdict.reason
+
+
+def test_a_version_that_was_overtaken_while_it_waited_is_not_promoted(live: Harness, tmp_path: Path):
+    """Who has the alias by then was never compared with it, so nothing is settled, whatever the person says."""
+    file = _project(tmp_path, "overtaken-flights", expires="10m")
+    run = live.start("train", project_file=str(file), until=BEGIN, reason="asked")
+    eventually(lambda: live.flow_run(run).state.type == StateType.PAUSED, 120, what="the run to wait for a person")
+    (version,) = versions.versions("overtaken-flights")
+    MlflowClient().set_registered_model_alias("overtaken-flights", "champion", str(version.version))
+
+    _everfit(live, "approve", str(file))
+    live.wait(run)
+
+    verdict = versions.read_verdict(version)
+    assert verdict.outcome == "inconclusive"
+    assert "the champion must still be none, and is version 1" in verdict.reason
 
 
 def test_an_answer_that_nobody_waits_for_is_a_sentence(live: Harness):
