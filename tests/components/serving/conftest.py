@@ -108,6 +108,7 @@ class Registry:
 
     def version(self, project_file: Path, bias: float) -> ModelVersion:
         """The version with that bias, registered when it is first asked for."""
+        self._connect()
         if bias not in self.versions:
             folder = self.folder / f"bias-{bias}"
             folder.mkdir()
@@ -124,7 +125,12 @@ class Registry:
 
     def point(self, version: ModelVersion) -> None:
         """Give the alias to a version."""
+        self._connect()
         MlflowClient().set_registered_model_alias(version.name, "champion", str(version.version))
+
+    def _connect(self) -> None:
+        """MLflow's addresses are one for the whole process, and other rooms' tests move them in between."""
+        connect(Environment(tracking_uri=self.address))
 
 
 @dataclass
