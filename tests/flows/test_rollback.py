@@ -19,11 +19,12 @@ from components.registry import fetching, versions
 from components.registry.history import live_at, live_history
 from components.serving import rollout
 from flows.demo.application import Application, Batch
+from flows.demo.calls import retrainings_under_way
 from flows.rollback import roll_back, sentences
 from flows.stack.background import as_variables
 from flows.tasks import watching
 from tests.components.registry.conftest import hand_over
-from tests.flows.harness import Harness
+from tests.flows.harness import Harness, eventually
 from tests.flows.small import BEGIN, NAME
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
@@ -56,6 +57,8 @@ class Sender(threading.Thread):
 @pytest.fixture(scope="module")
 def pair(live: Harness) -> tuple[ModelVersion, ModelVersion]:
     """The champion so far, and a second version of other rows that took over from it and is live."""
+    # A retraining that an earlier test's decision asked for could promote a version of its own in between.
+    eventually(lambda: not retrainings_under_way(NAME), 240, what="the retrainings of other tests to end")
     old = versions.champion(NAME)
     assert old is not None
     verdict = versions.read_verdict(old)
