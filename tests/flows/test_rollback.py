@@ -19,7 +19,7 @@ from components.registry import fetching, versions
 from components.registry.history import live_at, live_history
 from components.serving import rollout
 from flows.demo.application import Application, Batch
-from flows.demo.calls import retrainings_under_way
+from flows.folders import outbox
 from flows.rollback import roll_back, sentences
 from flows.stack.background import as_variables
 from flows.tasks import watching
@@ -58,7 +58,8 @@ class Sender(threading.Thread):
 def pair(live: Harness) -> tuple[ModelVersion, ModelVersion]:
     """The champion so far, and a second version of other rows that took over from it and is live."""
     # A retraining that an earlier test's decision asked for could promote a version of its own in between.
-    eventually(lambda: not retrainings_under_way(NAME), 240, what="the retrainings of other tests to end")
+    box = outbox(NAME)
+    eventually(lambda: not [*box.pending(NAME), *box.running(NAME)], 240, what="other tests' decisions to be settled")
     old = versions.champion(NAME)
     assert old is not None
     verdict = versions.read_verdict(old)
