@@ -33,9 +33,7 @@ test: $(READY)  ## Set up and run the tests
 	@if [ -n '$(PYTEST_ARGS)' ]; then exec $(BIN)/python -m pytest $(PYTEST_ARGS); fi
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flows
 	# The flows share one stack of real servers, so they share one process.
-	$(BIN)/python -m pytest tests/flows --ignore tests/flows/test_rollback.py
-	# A stack of its own: it counts on the first version being champion, and other tests promote more.
-	$(BIN)/python -m pytest tests/flows/test_rollback.py
+	$(BIN)/python -m pytest tests/flows
 
 format: $(READY)  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format

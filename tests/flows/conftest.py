@@ -13,10 +13,11 @@ from components.registry import tracking
 from components.settings.environment import Environment
 from components.settings.reading import load_project
 from flows.demo.application import Batch, hourly_batches
+from flows.folders import outbox
 from flows.stack import state
 from flows.stack.background import start_stack
-from tests.flows.harness import Harness, free_environment
-from tests.flows.small import BEGIN, write_project
+from tests.flows.harness import Harness, eventually, free_environment
+from tests.flows.small import BEGIN, NAME, write_project
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,16 @@ def live(stack: Harness) -> Harness:
     stack.run("train", until=BEGIN, reason="first")
     stack.run("release")
     return stack
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The next module begins when no retraining of this one is under way: it could promote a version meanwhile."""
+    yield
+    of_module = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
+    if any("stack" in item.fixturenames for item in of_module):
+        box = outbox(NAME)
+        eventually(lambda: not [*box.pending(NAME), *box.running(NAME)], 240, what="the module's decisions to be settled")
 
 
 @pytest.fixture(scope="session")

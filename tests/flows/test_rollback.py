@@ -19,12 +19,11 @@ from components.registry import fetching, versions
 from components.registry.history import live_at, live_history
 from components.serving import rollout
 from flows.demo.application import Application, Batch
-from flows.folders import outbox
 from flows.rollback import roll_back, sentences
 from flows.stack.background import as_variables
 from flows.tasks import watching
 from tests.components.registry.conftest import hand_over
-from tests.flows.harness import Harness, eventually
+from tests.flows.harness import Harness
 from tests.flows.small import BEGIN, NAME
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
@@ -57,9 +56,6 @@ class Sender(threading.Thread):
 @pytest.fixture(scope="module")
 def pair(live: Harness) -> tuple[ModelVersion, ModelVersion]:
     """The champion so far, and a second version of other rows that took over from it and is live."""
-    # A retraining that an earlier test's decision asked for could promote a version of its own in between.
-    box = outbox(NAME)
-    eventually(lambda: not [*box.pending(NAME), *box.running(NAME)], 240, what="other tests' decisions to be settled")
     old = versions.champion(NAME)
     assert old is not None
     verdict = versions.read_verdict(old)

@@ -161,7 +161,7 @@ def test_the_export_gives_the_graphs_numbers(files: ModelFiles, rows: list[Row],
     beside = {files.schema.timestamp, files.schema.id}
     (tmp_path / "rows.json").write_text(json.dumps([{n: row[n] for n in row if n not in beside} for row in rows]))
 
-    written = _everfit("export", f"{NAME}@champion", tmp_path / "edge")
+    written = _everfit("export", f"{NAME}/{files.version.version}", tmp_path / "edge")
     done = subprocess.run(
         [sys.executable, "-I", tmp_path / "edge" / "predict.py", tmp_path / "rows.json"],
         capture_output=True,
