@@ -58,10 +58,14 @@ def live(stack: Harness) -> Harness:
 def settled(request: pytest.FixtureRequest) -> Iterator[None]:
     """The next module begins when no retraining of this one is under way: it could promote a version meanwhile."""
     yield
-    of_module = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
+    of_module = [
+        item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)
+    ]
     if any("stack" in item.fixturenames for item in of_module):
         box = outbox(NAME)
-        eventually(lambda: not [*box.pending(NAME), *box.running(NAME)], 240, what="the module's decisions to be settled")
+        eventually(
+            lambda: not [*box.pending(NAME), *box.running(NAME)], 240, what="the module's decisions to be settled"
+        )
 
 
 @pytest.fixture(scope="session")
