@@ -166,6 +166,25 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenger:
+    """A version that the judge let through, on its way to be champion.
+
+    Attributes:
+        version: Which version.
+        variant: `shadow`: it scores what the champion answers, unseen; `canary`: it answers a share of the requests.
+        share: Of the requests that it answers, 0 to 1; 0 for a shadow.
+        step: Number of the step, counted from 0.
+        since: When the step began (UTC).
+    """
+
+    version: ModelVersion
+    variant: Literal["shadow", "canary"]
+    share: float
+    step: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFiles:
     """A version's files on this machine, checked against the manifest.
 

@@ -24,6 +24,12 @@ class Environment(BaseSettings):
     tracking_uri: str | None = Field(None, description="MLflow server in use; unset: a SQLite file under home.")
     service_url: str | None = Field(None, description="Endpoint in use; unset: host and service_port.")
     pinned_version: int | None = Field(None, ge=1, description="The service answers with this version of its cache.")
+    api_keys: str | None = Field(
+        None, repr=False, description="Keys that the endpoint accepts, hashed, a line each; unset: see api_keys_file."
+    )
+    api_keys_file: Path | None = Field(None, description="The same in a file, read again when it changes.")
+    api_key: str | None = Field(None, repr=False, description="The key that Everfit's own commands and flows send.")
+    hash_key: str | None = Field(None, repr=False, description="Key of the hashes that stand for private columns.")
     warm_runs: bool = Field(True, description="Fork flow runs from a process with everything imported: 10 s sooner.")
     start_seconds: float = Field(90, gt=0, description="How long a server may take to become healthy.")
 

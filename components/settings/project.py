@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from components.settings.base import Duration, PluginSettings, Settings
 from components.settings.evaluation import EvaluationSettings
 from components.settings.optimization import OptimizationSettings
+from components.settings.serving import ServingSettings
 
 
 class TargetSettings(Settings):
@@ -139,19 +140,6 @@ class MonitoringSettings(Settings):
     sample_rows: int = Field(5_000, ge=100, description="Larger windows are sampled to this many rows for the report.")
     schedule: str = Field("0 6 * * 1", description="Cron of the monitor deployment, UTC.")
     retrain: RetrainSettings = RetrainSettings()
-
-
-class ServingSettings(Settings):
-    """The endpoint."""
-
-    workers: int = Field(1, ge=1, description="Processes that answer requests.")
-    max_rows: int = Field(10_000, ge=1, description="Rows in one request.")
-    max_body_mb: float = Field(32, gt=0, description="Size of one request.")
-    poll_seconds: float = Field(1.0, gt=0, description="How often the service looks where the alias points.")
-    durability: Literal["process", "disk"] = Field(
-        "process",
-        description="process: survives a kill of the service; disk: also a power cut, at the price of a sync.",
-    )
 
 
 class CostSettings(Settings):
