@@ -175,6 +175,7 @@ class Challenger:
         share: Of the requests that it answers, 0 to 1; 0 for a shadow.
         step: Number of the step, counted from 0.
         since: When the step began (UTC).
+        champion: Number of the champion it was judged against; None counts for any.
     """
 
     version: ModelVersion
@@ -182,6 +183,14 @@ class Challenger:
     share: float
     step: int
     since: datetime
+    champion: int | None = None
+
+    def challenges(self, champion: ModelVersion) -> bool:
+        """Whether it runs against this champion; when another one took over, or it did so itself, it is no challenger.
+
+        So whoever moves the alias `champion` ends the rollout in that same moment, and has only to tidy up afterwards.
+        """
+        return self.champion in {None, champion.version} and self.version.version != champion.version
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from components.records.models import FittedModel, Lineage, Variant, Workshop
+from components.records.models import Challenger, FittedModel, Lineage, Variant, Workshop
 from components.records.rows import Part, Split
 from components.records.scores import Rule, Scorecard, Verdict
 from components.registry.moves import Move
@@ -15,6 +15,7 @@ DESCRIPTION_CHARACTERS = 5_000
 TAG_CHARACTERS = 500
 VERDICT_HEADING = "### Verdict"
 ROLLED_BACK = "- **Rolled back**"
+CHALLENGED = "- **Challenger"
 # Of a version that went to and fro, the newest; all stand in tags.
 ROLLBACKS_TOLD = 5
 OUTCOMES = {
@@ -143,6 +144,14 @@ def with_rollbacks(story: str, version: int, moves: Sequence[Move]) -> str:
     if not told:
         return story
     return _cut("\n".join([*told, "", rest.lstrip("\n")]))
+
+
+def with_challenge_end(story: str, step: Challenger, ending: str, at: datetime, reason: str) -> str:
+    """The story with what came of the version's time as challenger on top, in place of an earlier one."""
+    how = f"as {step.variant} of {step.share:.0%}" if step.variant == "canary" else f"as {step.variant}"
+    told = f"{CHALLENGED} {ending}** {how}, step {step.step}, on {at:%Y-%m-%d %H:%M:%S} UTC: {_one_line(reason)}"
+    rest = "\n".join(line for line in story.splitlines() if not line.startswith(CHALLENGED))
+    return _cut("\n".join([told, "", rest.lstrip("\n")]))
 
 
 def _rollback(version: int, move: Move) -> str:

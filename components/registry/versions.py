@@ -42,7 +42,7 @@ def champion(name: str) -> ModelVersion | None:
             if is_absent(err) or "alias champion not found" in str(err):
                 return None
             raise
-    return _record(found)
+    return record(found)
 
 
 def version(name: str, number: int) -> ModelVersion:
@@ -53,7 +53,7 @@ def version(name: str, number: int) -> ModelVersion:
     """
     with reaching(f"version {number} of {name}"):
         try:
-            return _record(MlflowClient().get_model_version(name, str(number)))
+            return record(MlflowClient().get_model_version(name, str(number)))
         except MlflowException as err:
             if not is_absent(err):
                 raise
@@ -86,7 +86,7 @@ def named(text: str) -> ModelVersion:
 def versions(name: str) -> list[ModelVersion]:
     """All versions that Everfit registered under this name, oldest first; empty if there is no such model."""
     with reaching(f"the versions of {name}"):
-        return [_record(item) for item in registered(name)]
+        return [record(item) for item in registered(name)]
 
 
 def moves(name: str) -> list[Move]:
@@ -167,7 +167,7 @@ def registered(name: str) -> list[Any]:
     return sorted((item for item in found if "sha256" in item.tags), key=lambda item: int(item.version))
 
 
-def _record(found: Any) -> ModelVersion:
+def record(found: Any) -> ModelVersion:
     """MLflow's record of a version as ours."""
     if "sha256" not in found.tags:
         raise ModelRefused(
