@@ -42,7 +42,9 @@ def read_window(folder: Path, window: Window, *, schema: Schema) -> pl.DataFrame
         LedgerError: If the tables cannot be read with this schema.
         DataError: If the window has no zone.
     """
-    return _collect(folder, _joined(folder, schema, window.start, window.end).select(_raw(schema) + _answers(schema)))
+    return collect_rows(
+        folder, _joined(folder, schema, window.start, window.end).select(_raw(schema) + _answers(schema))
+    )
 
 
 def labelled_rows(
@@ -66,7 +68,7 @@ def labelled_rows(
         DataError: If a time has no zone.
     """
     rows = _joined(folder, schema, since, until).filter(pl.col("label").is_not_null())
-    frame = _collect(folder, rows.select([*_raw(schema), _label(schema).alias(target)]))
+    frame = collect_rows(folder, rows.select([*_raw(schema), label_of(schema).alias(target)]))
     if frame.is_empty():
         return None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +86,9 @@ def counts(folder: Path) -> dict[str, int]:
         `orphan_labels`: labelled ids without a prediction. `duplicates`: rows whose prediction id stands there already,
         0 unless exactly-once is broken. `damaged_segments`: files in which something was lost.
     """
-    predictions, labels = _scan(folder, PREDICTIONS), _scan(folder, LABELS)
+    predictions, labels = scan_table(folder, PREDICTIONS), scan_table(folder, LABELS)
     ids = predictions.select("prediction_id").collect()
-    labelled = _newest(labels).filter(pl.col("label").is_not_null()).select("prediction_id").collect()
+    labelled = newest_labels(labels).filter(pl.col("label").is_not_null()).select("prediction_id").collect()
     known = ids.unique()
     joined = labelled.join(known, on="prediction_id", how="semi").height
     return {
@@ -104,31 +106,31 @@ def _joined(folder: Path, schema: Schema, start: datetime | None, end: datetime)
     for time in (start, end):
         if time is not None and time.tzinfo is None:
             raise DataError(f"the ledger's times are UTC, but {time} has no zone; give it one, such as {time}+00:00")
-    rows = _with_columns(_scan(folder, PREDICTIONS), known_types(PREDICTIONS, schema))
+    rows = with_columns_of(scan_table(folder, PREDICTIONS), known_types(PREDICTIONS, schema))
     rows = rows.filter(pl.col("variant") == CHAMPION, pl.col("event_time") < end)
     if start is not None:
         rows = rows.filter(pl.col("event_time") >= start)
-    labels = _newest(_scan(folder, LABELS)).select("prediction_id", "label")
+    labels = newest_labels(scan_table(folder, LABELS)).select("prediction_id", "label")
     return rows.join(labels, on="prediction_id", how="left").sort("event_time", "prediction_id")
 
 
-def _newest(labels: pl.LazyFrame) -> pl.LazyFrame:
+def newest_labels(labels: pl.LazyFrame) -> pl.LazyFrame:
     """The label that came last for each id."""
     order = ["received_at", "segment", "position"]
     return labels.sort(order).unique("prediction_id", keep="last")
 
 
-def _scan(folder: Path, kind: str) -> pl.LazyFrame:
+def scan_table(folder: Path, kind: str) -> pl.LazyFrame:
     """The table, with at least the columns that every table of the kind has; empty when there is none yet."""
     wanted = COMMON_TYPES[kind] | ({"label": pl.Float64} if kind == LABELS else {})
     try:
         rows = pl.scan_delta(DeltaTable(table_path(folder, kind)))
     except TableNotFoundError:
         return pl.LazyFrame(schema=wanted)
-    return _with_columns(rows, wanted)
+    return with_columns_of(rows, wanted)
 
 
-def _with_columns(rows: pl.LazyFrame, wanted: dict[str, Any]) -> pl.LazyFrame:
+def with_columns_of(rows: pl.LazyFrame, wanted: dict[str, Any]) -> pl.LazyFrame:
     """The rows, with every wanted column: one that no row has had a value for yet does not stand in the table."""
     have = rows.collect_schema().names()
     return rows.with_columns(
@@ -151,15 +153,15 @@ def _raw(schema: Schema) -> list[pl.Expr]:
 def _answers(schema: Schema) -> list[pl.Expr]:
     classes = [pl.col(OUTPUT + "probabilities").alias("probabilities")] if schema.target_kind == "multiclass" else []
     return [
-        _prediction(schema).alias("prediction"),
+        prediction_of(schema).alias("prediction"),
         pl.col(OUTPUT + "probability").cast(pl.Float64).alias("probability"),
         *classes,
-        _label(schema).alias("label"),
+        label_of(schema).alias("label"),
         *(pl.col(name) for name in ("version", "prediction_id", "received_at", "latency_ms")),
     ]
 
 
-def _prediction(schema: Schema) -> pl.Expr:
+def prediction_of(schema: Schema) -> pl.Expr:
     """0 or 1, the value, or the index of the class: a model speaks of classes by index, the ledger by name."""
     prediction = pl.col(OUTPUT + "prediction")
     if schema.target_kind == "regression":
@@ -170,14 +172,16 @@ def _prediction(schema: Schema) -> pl.Expr:
     return prediction.cast(pl.String).replace_strict(index, default=None, return_dtype=pl.Int64)
 
 
-def _label(schema: Schema) -> pl.Expr:
+def label_of(schema: Schema) -> pl.Expr:
+    """The label in the target's type; of a multiclass target the name of the class."""
     label = pl.col("label")
     if schema.target_kind == "multiclass":
         return label.cast(pl.String)
     return label.cast(pl.Float64).fill_nan(None).cast(LABEL_TYPES[schema.target_kind])
 
 
-def _collect(folder: Path, rows: pl.LazyFrame) -> pl.DataFrame:
+def collect_rows(folder: Path, rows: pl.LazyFrame) -> pl.DataFrame:
+    """The rows, read now; LedgerError if the tables are not what the schema says."""
     try:
         return rows.collect()
     except pl.exceptions.PolarsError as err:
