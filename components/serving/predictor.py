@@ -91,12 +91,24 @@ class Predictor:
         Raises:
             Refused: 422 if the model has no finite answer for a row.
         """
-        prediction, *rest = self._session.run(self._outputs, feeds(columns, self.schema))
-        for values in (prediction, *rest):
+        prediction, *rest = self.answer(feeds(columns, self.schema))
+        return self._named(prediction.tolist(), [values.tolist() for values in rest])
+
+    def answer(self, fed: dict[str, Any]) -> list[Any]:
+        """The graph's own answers, as arrays in the order of `OUTPUTS`: of a multiclass target, classes by index.
+
+        Args:
+            fed: Arrays of shape (rows,) as `components.data.feeds.feeds` makes them.
+
+        Raises:
+            Refused: 422 if the model has no finite answer for a row.
+        """
+        answers: list[Any] = self._session.run(self._outputs, fed)
+        for values in answers:
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
                 raise Refused(422, f"row {row}: the model has no finite answer for these values; look for extreme ones")
-        return self._named(prediction.tolist(), [values.tolist() for values in rest])
+        return answers
 
     def check(self) -> int:
         """Prove on the reference rows that came with the version that it answers, and warm it up.
