@@ -12,16 +12,13 @@ import deltalake
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
-import sqlalchemy
 from deltalake.exceptions import TableNotFoundError
 
-from components.errors import DataError, NotEnoughRows, PassingFault, ProjectFileError
+from components.data.queries import Query
+from components.errors import DataError, NotEnoughRows, ProjectFileError
 from components.settings.base import PluginSettings
 from components.settings.plugins import make
 from components.settings.project import DataSettings
-
-# Rows fetched from a database at once: bounds the Python objects held beside the Arrow batch.
-FETCHED_ROWS = 50_000
 
 
 class Source(Protocol):
@@ -151,51 +148,13 @@ class Sql:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The query's rows."""
-        engine = self._engine()
-        try:
-            with self._connected(engine) as connection:
-                yield from self._rows(connection)
-        except sqlalchemy.exc.DBAPIError as err:
-            if err.connection_invalidated:
-                raise self._unreachable(err) from err
-            raise DataError(
-                f"the query of data.source must run, but the database says: {err.orig}; correct {self.query!r}"
-            ) from err
-        finally:
-            engine.dispose()
-
-    def _engine(self) -> sqlalchemy.Engine:
         url = os.environ.get(self.url_env)
         if not url:
             raise ProjectFileError(
                 f"wanted the database's URL in the environment variable {self.url_env}, found it unset; "
                 f"export {self.url_env}=postgresql+psycopg://user:password@host/database"
             )
-        try:
-            return sqlalchemy.create_engine(url)
-        except (sqlalchemy.exc.ArgumentError, ImportError) as err:  # ImportError: the database's driver
-            raise ProjectFileError(
-                f"wanted a SQLAlchemy URL of an installed driver in {self.url_env}, found another thing "
-                f"({type(err).__name__}); correct {self.url_env}, or install the driver"
-            ) from None  # the error's own text may hold the password
-
-    def _connected(self, engine: sqlalchemy.Engine) -> sqlalchemy.Connection:
-        try:
-            return engine.connect().execution_options(stream_results=True)
-        except sqlalchemy.exc.OperationalError as err:
-            raise self._unreachable(err) from err
-
-    def _rows(self, connection: sqlalchemy.Connection) -> Iterator[pa.RecordBatch]:
-        result = connection.execute(sqlalchemy.text(self.query))
-        names = list(result.keys())
-        for rows in result.partitions(FETCHED_ROWS):
-            frame = pl.DataFrame([tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None)
-            yield from frame.to_arrow().to_batches()
-
-    def _unreachable(self, err: sqlalchemy.exc.DBAPIError) -> PassingFault:
-        return PassingFault(
-            f"wanted the database of {self.url_env} to answer, but it said: {err.orig}; see that it runs, and try again"
-        )
+        yield from Query(url, self.query, database=self.url_env, asked_by="data.source").batches()
 
 
 def _unreadable(wanted: str, path: str, err: Exception) -> DataError:
