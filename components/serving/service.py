@@ -13,6 +13,7 @@ import bentoml
 from starlette.exceptions import HTTPException
 
 from components.serving.app import App
+from components.serving.direct import DirectService
 from components.settings.environment import Environment
 
 PROJECT_VARIABLE = "EVERFIT_PROJECT_FILE"
@@ -21,10 +22,12 @@ app = App()
 
 
 # BentoML's own metrics and tracing cost more than the model does; our own counters are at /metrics. Its timeout must be
-# there, and keeps a timer of every request for that long: half the usual minute, and longer than a body may take.
+# there, and keeps a timer of every request that goes through it for that long: half the usual minute, and longer than a
+# body may take.
 @bentoml.asgi_app(app, path="/", name="everfit")
 @bentoml.service(
     name="EverfitService",
+    service_class=DirectService,
     metrics={"enabled": False},
     tracing={"excluded_urls": [".*"]},
     logging={"access": {"enabled": False}},
@@ -40,7 +43,7 @@ class EverfitService:
 
         _configure_logging()
         self._worker = Worker(Path(os.environ[PROJECT_VARIABLE]), Environment())
-        app.open(self._worker.answering)
+        app.open(self._worker.answering, self._worker.access, self._worker.admission)
 
     @bentoml.on_startup
     async def start(self) -> None:
@@ -69,3 +72,5 @@ def _configure_logging() -> None:
     logging.getLogger("components").setLevel(logging.INFO)
     # The follower says once that the registry is down; urllib3 would say it at each look.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    # The server writes no access log at this level, but makes each of its lines (2 us) while somebody could hear them.
+    logging.getLogger("uvicorn.access").propagate = False
