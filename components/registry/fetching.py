@@ -1,15 +1,12 @@
 """A version's files on this machine: downloaded once, checked at each use, there when MLflow is not.
 
-The cache holds `<name>/<version>/` with graph, schema, reference and manifest, and `<name>/champion.json` with the
-version that last took over, so that a service can start while the registry is down.
+The cache holds `<name>/<version>/` with graph, schema, reference and manifest.
 """
 
-import json
 import logging
 import shutil
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import mlflow
@@ -67,27 +64,6 @@ def fetch(version: ModelVersion, cache: Path) -> ModelFiles:
     files = open_version(folder, version)
     assert files is not None, "what was put in place was checked"
     return files
-
-
-def remember_champion(version: ModelVersion, cache: Path) -> None:
-    """Note in the cache which version took over last."""
-    folder = cache / version.name
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".champion-", delete=False) as file:
-        json.dump(asdict(version), file)
-    Path(file.name).replace(folder / "champion.json")
-
-
-def last_champion(name: str, cache: Path) -> ModelVersion | None:
-    """The version that took over last, as the cache knows it; None if it knows of none."""
-    file = cache / name / "champion.json"
-    try:
-        return ModelVersion(**json.loads(file.read_text()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as err:
-        log.warning("last champion not readable file=%s error=%s; it is noted anew at the next take-over", file, err)
-        return None
 
 
 def _download(version: ModelVersion, scratch: Path) -> Path:

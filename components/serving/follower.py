@@ -1,5 +1,11 @@
-"""Keeps the service on the champion: looks where the alias points, and swaps only to a version that proved itself."""
+"""Keeps the service on the champion: looks where the alias points, and swaps only to a version that proved itself.
 
+MLflow takes longer to import than all the rest, so a worker answers with the champion that its cache remembers before
+it imports MLflow. Where that one is champion no more, the worker corrects itself at its first look, some seconds later;
+until then its answers name the version that they are of, as ever.
+"""
+
+import gc
 import logging
 import threading
 import time
@@ -8,13 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.errors import EverfitError
-from components.records.models import ModelVersion
-from components.registry.fetching import fetch, last_champion, remember_champion
-from components.registry.versions import champion
+from components.errors import EverfitError, ModelRefused
+from components.records.models import ModelFiles, ModelVersion
+from components.registry.opening import last_champion, open_version, remember_champion
 from components.serving.counters import Counters
 from components.serving.memory import settle_memory
 from components.serving.predictor import Live, Predictor
+from components.settings.environment import Environment
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +33,10 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class _Broken:
-    """A version that failed, and when it may be tried again (monotonic seconds)."""
+    """A version that failed, why, and when it may be tried again (monotonic seconds)."""
 
     version: ModelVersion
+    reason: str
     rest_seconds: float
     next_try: float
 
@@ -47,6 +54,7 @@ class Follower:
         max_rows: Largest number of rows in one request.
         poll_seconds: Seconds between two looks at the alias.
         counters: Where swaps and failures are counted.
+        environment: Where the registry is; None if MLflow was told already.
         clock: Monotonic seconds.
     """
 
@@ -58,6 +66,7 @@ class Follower:
         max_rows: int,
         poll_seconds: float,
         counters: Counters,
+        environment: Environment | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self.name = name
@@ -68,6 +77,7 @@ class Follower:
         self._max_rows = max_rows
         self._poll_seconds = poll_seconds
         self._counters = counters
+        self._environment = environment
         self._clock = clock
         self._broken: _Broken | None = None
         self._stopped = threading.Event()
@@ -75,13 +85,19 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="everfit-follower", daemon=True)
 
     def start(self, *, wait_seconds: float) -> None:
-        """Begin to follow; returns after the first look, so that a restarted worker answers from its first request on.
+        """Take the champion of last time, and begin to follow; with none to take, it returns after the first look.
+
+        So a restarted worker answers from its first request on.
 
         Args:
             wait_seconds: Longest to wait for the first look.
         """
+        known = last_champion(self.name, self._cache)
+        if known is not None:
+            self._take(known, self._from_cache)
         self._thread.start()
-        self._looked.wait(wait_seconds)
+        if self.live is None:
+            self._looked.wait(wait_seconds)
 
     def stop(self) -> None:
         """Look no more."""
@@ -91,7 +107,7 @@ class Follower:
         """Look at the alias once, and swap if it points to another version that proves itself."""
         self.looked_at = datetime.now(UTC)
         try:
-            version = champion(self.name)
+            version = self._champion()
         except Exception as err:  # noqa: BLE001 - the registry's client raises much that is not ours, and a thread must not end of it
             self._note(f"the registry cannot be asked: {err}")
             self._fall_back()
@@ -102,28 +118,60 @@ class Follower:
             self._broken = None
             self._note("")
         elif not self._rests(version):
-            self._take(version)
+            self._take(version, self._from_registry)
 
     def _follow(self) -> None:
-        while not self._stopped.is_set():
+        self.look()
+        # MLflow is there for good now. Only frozen: to collect its heap would hold every request up for 100 ms.
+        gc.freeze()
+        self._looked.set()
+        while not self._stopped.wait(self._poll_seconds):
             self.look()
-            self._looked.set()
-            self._stopped.wait(self._poll_seconds)
+
+    def _champion(self) -> ModelVersion | None:
+        # Here, in the follower's own thread: see above.
+        from components.registry.tracking import connect  # noqa: PLC0415
+        from components.registry.versions import champion  # noqa: PLC0415
+
+        if self._environment is not None:
+            connect(self._environment)
+            self._environment = None
+        return champion(self.name)
+
+    def _from_registry(self, version: ModelVersion) -> ModelFiles:
+        from components.registry.fetching import fetch  # noqa: PLC0415
+
+        return fetch(version, self._cache)
+
+    def _from_cache(self, version: ModelVersion) -> ModelFiles:
+        """The files of a version that took over before, without the registry."""
+        files = open_version(self._cache / version.name / str(version.version), version)
+        if files is None:
+            raise ModelRefused(
+                f"wanted {version.name} version {version.version} in {self._cache}, found another registry's; it is "
+                "fetched again once the registry answers"
+            )
+        return files
 
     def _fall_back(self) -> None:
         """With no registry and nothing loaded, the champion of last time is better than no answer."""
         if self.live is not None:
             return
         known = last_champion(self.name, self._cache)
-        if known is not None and not self._rests(known):
-            why = self.last_error
-            self._take(known)
-            self.last_error = self.last_error or why
+        if known is None:
+            return
+        why = self.last_error
+        if not self._rests(known):
+            self._take(known, self._from_cache)
+        if self.live is not None:
+            self.last_error = why
+        elif self._broken is not None:
+            self.last_error = f"{self._broken.reason}; {why}"
 
-    def _take(self, version: ModelVersion) -> None:
+    def _take(self, version: ModelVersion, files: Callable[[ModelVersion], ModelFiles]) -> None:
         started = time.monotonic()
         try:
-            predictor = Predictor(fetch(version, self._cache), max_rows=self._max_rows)
+            predictor = Predictor(files(version), max_rows=self._max_rows)
             rows = predictor.check()
         except Exception as err:  # noqa: BLE001 - whatever is wrong with a new version, the old one goes on
             self._blame(version, err)
@@ -157,8 +205,9 @@ class Follower:
 
     def _blame(self, version: ModelVersion, err: Exception) -> None:
         rest = min(self._broken.rest_seconds * 2, LONGEST_REST_SECONDS) if self._broken else FIRST_REST_SECONDS
-        self._broken = _Broken(version, rest, self._clock() + rest)
-        self._note(f"version {version.version} was not taken: {err}")
+        reason = f"version {version.version} was not taken: {err}"
+        self._broken = _Broken(version, reason, rest, self._clock() + rest)
+        self._note(reason)
 
     def _note(self, error: str) -> None:
         """Keep the reason for /model; the log hears of it once, not each second."""

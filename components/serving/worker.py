@@ -10,6 +10,7 @@ from components.data.ledger import Ledger
 from components.serving.answering import Answering, Holder
 from components.serving.command import STARTER_VARIABLE
 from components.serving.counters import Counters
+from components.serving.follower import Follower
 from components.serving.pinned import Pinned
 from components.settings.environment import Environment
 from components.settings.project import Project
@@ -65,13 +66,14 @@ def _holder(project: Project, environment: Environment, counters: Counters) -> H
     if environment.pinned_version is not None:
         number = environment.pinned_version
         return Pinned(project.name, number, cache=cache, max_rows=max_rows, counters=counters)
-    # MLflow takes longer to import than all the rest; a pinned service needs nothing of it.
-    from components.registry.tracking import connect  # noqa: PLC0415
-    from components.serving.follower import Follower  # noqa: PLC0415
-
-    connect(environment)
-    poll_seconds = project.serving.poll_seconds
-    return Follower(project.name, cache=cache, max_rows=max_rows, poll_seconds=poll_seconds, counters=counters)
+    return Follower(
+        project.name,
+        cache=cache,
+        max_rows=max_rows,
+        poll_seconds=project.serving.poll_seconds,
+        counters=counters,
+        environment=environment,
+    )
 
 
 def _leave_with(parent: int) -> None:

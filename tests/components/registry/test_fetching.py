@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from components.errors import ModelRefused, PassingFault
 from components.records.models import ModelFiles
 from components.registry import packing
-from components.registry.fetching import fetch, last_champion, remember_champion
+from components.registry.fetching import fetch
+from components.registry.opening import last_champion, remember_champion
 
 NOWHERE = "http://127.0.0.1:9"
 

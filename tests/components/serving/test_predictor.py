@@ -130,6 +130,7 @@ def test_a_worker_needs_nothing_that_only_training_needs():
 
     tops = {name.partition(".")[0] for name in loaded.stdout.split()}
     assert not tops & {"torch", "lightning", "prefect", "evidently", "onnx", "onnxscript", "matplotlib", "deltalake"}
+    assert "mlflow" not in tops  # behind the first answers, in the follower's thread
 
 
 def test_the_process_that_only_watches_the_workers_stays_light():
