@@ -4,7 +4,7 @@ The type of a column is the one it has in the table already, else the one the sc
 first values show. This module reads and writes no files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import polars as pl
 
 from components.data.feeds import text_of
 from components.data.frames import HEADER
-from components.data.ledger import LABELS, PREDICTIONS, LabelBatch, PredictionBatch
+from components.data.ledger import LABELS, PREDICTIONS, read_labels, read_predictions
 from components.errors import LedgerError
 from components.records.rows import Schema, TargetKind
 
@@ -33,6 +33,7 @@ COMMON_TYPES: dict[str, dict[str, Any]] = {
         "variant": pl.String,
         "config_sha256": pl.String,
         "latency_ms": pl.Float64,
+        "caller_request_id": pl.String,
     },
     # Segment and position say which of two labels of the same microsecond came later.
     LABELS: {
@@ -47,10 +48,7 @@ COMMON_TYPES: dict[str, dict[str, Any]] = {
 # A prediction as the application got it: 0 or 1, the name of the class, or a value.
 PREDICTION_TYPES: dict[TargetKind, Any] = {"binary": pl.Int64, "multiclass": pl.String, "regression": pl.Float64}
 
-_decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {
-    PREDICTIONS: msgspec.msgpack.Decoder(PredictionBatch),
-    LABELS: msgspec.msgpack.Decoder(LabelBatch),
-}
+_READERS: dict[str, Callable[[bytes], Any]] = {PREDICTIONS: read_predictions, LABELS: read_labels}
 
 
 def known_types(kind: str, schema: Schema | None) -> dict[str, Any]:
@@ -85,7 +83,7 @@ def extend(columns: dict[str, list[Any]], kind: str, segment: str, start: int, p
     position = start
     for payload in payloads:
         try:
-            batch = _decoders[kind].decode(payload)
+            batch = _READERS[kind](payload)
         except msgspec.DecodeError as err:
             raise LedgerError(
                 f"{segment}: wanted a batch of {kind} near byte {position:,}, but found something else: {err}; "
@@ -114,7 +112,7 @@ def _batch_columns(kind: str, batch: Any, segment: str, position: int) -> Iterat
         return
     yield "event_time", batch.timestamps
     yield "entity_id", batch.entity_ids
-    for name in ("model", "version", "variant", "config_sha256", "latency_ms"):
+    for name in ("model", "version", "variant", "config_sha256", "latency_ms", "caller_request_id"):
         yield name, [getattr(batch, name)] * rows
     for prefix, named in ((INPUT, batch.inputs), (OUTPUT, batch.outputs)):
         for name, values in named.items():

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from components.data.ledger import LabelBatch, Ledger, new_ids
+from components.data.ledger import LabelBatch, Ledger, new_request_id
 from components.serving import openapi, page
 from components.serving.answers import as_arrow, as_json
 from components.serving.bodies import ARROW, JSON
 from components.serving.bulk import read_bulk
 from components.serving.counters import Counters
 from components.serving.explaining import explain
-from components.serving.keeping import request_id, to_keep
+from components.serving.keeping import to_keep
 from components.serving.predictor import Live
 from components.serving.refusals import NO_CHAMPION, Refused, without_folders
 from components.serving.signatures import signature
@@ -97,10 +97,10 @@ class Answering:
         else:
             limits = {"max_rows": self._max_rows, "max_bytes": self.max_bytes}
             rows = read_bulk(body, kind, predictor.schema, now_us=received_us, **limits)
-        outputs = predictor.run(rows.arrays or rows.columns)
+        outputs = predictor.run(rows.columns)
         latency_ms = (time.perf_counter() - started) * 1000
         kept = to_keep(predictor, rows, outputs, received_us=received_us, latency_ms=latency_ms)
-        self._ledger.record(kept)
+        self._ledger.record(kept, is_checked=True)
         self.counters.rows.inc(len(rows))
         return (as_arrow if wants == ARROW else as_json)(kept, outputs, predictor.schema)
 
@@ -114,9 +114,7 @@ class Answering:
         labels = self._live().predictor.labels.read(body)
         received_us = time.time_ns() // 1000
         self._ledger.label(
-            LabelBatch(
-                request_id=request_id(new_ids(1)), received_at=received_us, ids=labels.ids, labels=list(labels.labels)
-            )
+            LabelBatch(request_id=new_request_id(), received_at=received_us, ids=labels.ids, labels=list(labels.labels))
         )
         self.counters.labels.inc(len(labels.ids))
         return self._encoder.encode({"accepted": len(labels.ids)})

@@ -189,40 +189,28 @@ def _is_text(kind: pa.DataType) -> bool:
 def _rows(table: pa.Table, schema: Schema, now_us: int) -> Rows:
     """The table as columns, if every value is one that the model takes."""
     problems: list[Problem] = []
-    arrays: dict[str, Any] = {}
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, Any] = {}
     there = set(table.column_names)
     for column in schema.features:
         if column.name not in there:
-            columns[column.name] = arrays[column.name] = [None] * table.num_rows
+            columns[column.name] = [None] * table.num_rows
         elif column.kind == "number":
-            values = table[column.name]
-            arrays[column.name], missing = _numbers(values)
-            problems += _wrong_numbers(column, arrays[column.name], missing)
-            columns[column.name] = _kept(arrays[column.name], missing)
+            columns[column.name], missing = _numbers(table[column.name])
+            problems += _wrong_numbers(column, columns[column.name], missing)
         else:
-            columns[column.name] = arrays[column.name] = _words(table[column.name])
+            columns[column.name] = _words(table[column.name])
             problems += _wrong_texts(column, columns[column.name])
     timestamps, late = _times(table, schema, now_us)
     if problems or late:
         raise too_many(tuple([*problems, *late][: MAX_PROBLEMS + 1]))
     entities = _words(table[schema.id]) if schema.id in table.column_names else [None] * table.num_rows
-    return Rows(columns, timestamps, [None if one is None else str(one) for one in entities], arrays)
+    return Rows(columns, timestamps, [None if one is None else str(one) for one in entities])
 
 
 def _numbers(column: pa.ChunkedArray) -> tuple[Array, Array | None]:
     """Numbers as float64, NaN where one is missing; and where that is, unless none is."""
     values = np.asarray(column.to_numpy(), np.float64)
     return values, column.is_null().to_numpy() if column.null_count else None
-
-
-def _kept(values: Array, missing: Array | None) -> list[float | None]:
-    """Numbers as the ledger keeps them: None where one is missing."""
-    if missing is None:
-        return values.tolist()
-    kept = values.astype(object)
-    kept[missing] = None
-    return kept.tolist()
 
 
 def _wrong_numbers(column: Column, values: Array, missing: Array | None) -> Iterator[Problem]:
@@ -254,7 +242,7 @@ def _words(column: pa.ChunkedArray) -> list[Any]:
     return values
 
 
-def _times(table: pa.Table, schema: Schema, now_us: int) -> tuple[list[int], list[Problem]]:
+def _times(table: pa.Table, schema: Schema, now_us: int) -> tuple[Any, list[Problem]]:
     """Event times in microseconds since 1970 (UTC), and those that cannot be true."""
     name = schema.timestamp
     if name not in table.column_names or pa.types.is_null(table[name].type):
@@ -272,4 +260,4 @@ def _times(table: pa.Table, schema: Schema, now_us: int) -> tuple[list[int], lis
     micros = values // 1000 if factor is None else values * factor
     if column.null_count:
         micros = np.where(column.is_null().to_numpy(), now_us, micros)
-    return micros.tolist(), problems
+    return micros, problems

@@ -10,10 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from components.data.feeds import feeds
-from components.data.ledger import PREDICTIONS, PredictionBatch, segment_folder
+from components.data.ledger import PREDICTIONS, PredictionBatch, read_predictions, segment_folder
 from components.data.segments import read_frames, segments
 from components.errors import LedgerError
 from components.records.rows import Schema
@@ -23,10 +21,10 @@ from components.serving.rows import EPOCH
 
 # As `components.data.batches` names the columns of the table.
 INPUT, OUTPUT = "in_", "out_"
+# What is said once for all rows of a request.
+FACTS = ("request_id", "caller_request_id", "model", "version", "variant", "config_sha256")
 # What `components.data.ledger.new_ids` makes: 8 hexadecimal digits of seconds, 12 of chance, and the row.
 ID = re.compile(r"[0-9a-f]{20}-[0-9]{1,9}")
-
-_decoder = msgspec.msgpack.Decoder(PredictionBatch)
 
 
 def explain(folder: Path, name: str, schema: Schema | None) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def _in_segments(folder: Path, name: str) -> dict[str, Any] | None:
         except FileNotFoundError:
             continue  # it was compacted meanwhile, so the table has it
         for payload in payloads:
-            if needle in payload and name in (batch := _decoder.decode(payload)).ids:
+            if needle in payload and name in (batch := read_predictions(payload)).ids:
                 return _from_batch(batch, batch.ids.index(name))
     return None
 
@@ -77,7 +75,7 @@ def _ended_before(segment: Path, request: str) -> bool:
 
 
 def _from_batch(batch: PredictionBatch, row: int) -> dict[str, Any]:
-    facts = {name: getattr(batch, name) for name in ("request_id", "model", "version", "variant", "config_sha256")}
+    facts = {name: getattr(batch, name) for name in FACTS}
     return {
         "id": batch.ids[row],
         **facts,
@@ -109,11 +107,10 @@ def _in_table(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def _from_table(found: dict[str, Any]) -> dict[str, Any]:
-    facts = ("request_id", "model", "version", "variant", "config_sha256")
     times = {name: found[name].astimezone(UTC) for name in ("received_at", "event_time")}
     return {
         "id": found["prediction_id"],
-        **{name: found[name] for name in facts},
+        **{name: found.get(name) for name in FACTS},
         **times,
         "entity_id": found["entity_id"],
         "latency_ms": found["latency_ms"],

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from components.data.ledger import Values
 from components.records.rows import Column, Schema
 from components.serving.diagnosis import explain_rows
 
@@ -23,16 +24,15 @@ class Rows:
     """The rows of one request, as columns.
 
     Attributes:
-        columns: Raw feature column to its values, one a row; None is missing.
+        columns: Raw feature column to its values, one a row: a list with None where one is missing, or an array of
+            numbers with NaN there.
         timestamps: Event time of each row, microseconds since 1970 (UTC).
         entity_ids: The application's own id of each row, or None.
-        arrays: The columns as the model is asked with them, NaN for a missing number, if they came so; else None.
     """
 
-    columns: dict[str, list[Any]]
-    timestamps: list[int]
+    columns: dict[str, Values]
+    timestamps: Values
     entity_ids: list[str | None]
-    arrays: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.timestamps)

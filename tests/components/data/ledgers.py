@@ -25,7 +25,7 @@ def micros(time: datetime) -> int:
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def asked(rows: int = 2, *, at: datetime = START, **changes: Any) -> PredictionBatch:
+def asked(rows: int = 2, /, *, at: datetime = START, **changes: Any) -> PredictionBatch:
     """One request, its rows an hour apart from `at` on."""
     ids = new_ids(rows)
     facts: dict[str, Any] = {

@@ -2,9 +2,10 @@ import re
 import time
 
 import msgspec
+import numpy as np
 import pytest
 
-from components.data.ledger import LabelBatch, Ledger, PredictionBatch, new_ids, segment_folder
+from components.data.ledger import Ledger, new_ids, read_labels, read_predictions, segment_folder
 from components.data.segments import read_frames, segments
 from components.errors import LedgerError
 from tests.components.data.ledgers import asked, run_python, told
@@ -18,9 +19,12 @@ def ledger(tmp_path):
     ledger.close()
 
 
-def _kept(folder, kind, type_):
-    payloads = [payload for path in segments(segment_folder(folder), kind) for payload in read_frames(path)[0]]
-    return [msgspec.msgpack.decode(payload, type=type_) for payload in payloads]
+def _payloads(folder, kind):
+    return [payload for path in segments(segment_folder(folder), kind) for payload in read_frames(path)[0]]
+
+
+def _predictions(folder):
+    return [read_predictions(payload) for payload in _payloads(folder, "predictions")]
 
 
 def test_what_was_recorded_comes_back_equal(ledger, tmp_path):
@@ -31,8 +35,55 @@ def test_what_was_recorded_comes_back_equal(ledger, tmp_path):
     ledger.record(batch)
     ledger.label(labels)
 
-    assert _kept(tmp_path, "predictions", PredictionBatch) == [batch]
-    assert _kept(tmp_path, "labels", LabelBatch) == [labels]
+    assert _predictions(tmp_path) == [batch]
+    assert [read_labels(payload) for payload in _payloads(tmp_path, "labels")] == [labels]
+
+
+def test_arrays_come_back_as_the_lists_they_stand_for(ledger, tmp_path):
+    """Numbers kept as the bytes of an array read as the same numbers in a list do, to the last bit, NaN as missing."""
+    numbers = np.array([0.1 + 0.2, np.nan, -1e300])
+    arrays = asked(
+        3,
+        ids=[],
+        rows=3,
+        request_id="r",
+        timestamps=np.array([1, 2, 3]),
+        inputs={"temp": numbers, "carrier": np.array(["AA", None, "Łódź"], object), "every": np.arange(6.0)[::2]},
+        outputs={
+            "prediction": np.array([1, 0, 1]),
+            "probability": np.array([0.1, 0.2, 0.3], np.float32),
+            "probabilities": np.array([[0.25, 0.75]] * 3),
+        },
+    )
+
+    ledger.record(arrays)
+
+    (kept,) = _predictions(tmp_path)
+    assert kept.ids == ["r-0", "r-1", "r-2"]
+    assert kept.timestamps == [1, 2, 3]
+    assert kept.inputs == {"temp": [0.1 + 0.2, None, -1e300], "carrier": ["AA", None, "Łódź"], "every": [0, 2, 4]}
+    assert kept.outputs == {
+        "prediction": [1, 0, 1],
+        "probability": np.array([0.1, 0.2, 0.3], np.float32).tolist(),
+        "probabilities": [[0.25, 0.75]] * 3,
+    }
+
+
+def test_a_segment_of_an_earlier_release_reads(tmp_path):
+    """Frames without the fields that came later are read, and the fields have their defaults."""
+    old = {name: getattr(asked(1), name) for name in asked(1).__struct_fields__}
+    del old["rows"], old["caller_request_id"]
+
+    read = read_predictions(msgspec.msgpack.encode(old))
+
+    assert len(read.ids) == 1
+    assert read.caller_request_id is None
+
+
+def test_an_array_of_another_kind_is_refused(ledger):
+    """An array that would not come back as it was is refused with its kind."""
+    with pytest.raises(LedgerError, match=r"keeps numbers, texts and None, but something else came: ndarray <M8\[us\]"):
+        ledger.record(asked(1, inputs={"temp": np.array(["2026-01-01"], "datetime64[us]")}))
 
 
 def test_what_was_recorded_survives_a_kill(tmp_path):
@@ -50,7 +101,7 @@ os.wait()
 
     run_python(program, tmp_path)
 
-    assert len(_kept(tmp_path, "predictions", PredictionBatch)[0].ids) == 3
+    assert len(_predictions(tmp_path)[0].ids) == 3
 
 
 def test_durability_of_disk_keeps_the_same_frames(tmp_path):
@@ -59,7 +110,7 @@ def test_durability_of_disk_keeps_the_same_frames(tmp_path):
 
     ledger.record(batch)
 
-    assert _kept(tmp_path, "predictions", PredictionBatch) == [batch]
+    assert _predictions(tmp_path) == [batch]
 
 
 def test_a_crooked_batch_is_refused(ledger, tmp_path):
@@ -69,7 +120,7 @@ def test_a_crooked_batch_is_refused(ledger, tmp_path):
     with pytest.raises(LedgerError, match=r"each of its 3 ids, but inputs.temp has 2; fill missing values with None"):
         ledger.record(batch)
 
-    assert _kept(tmp_path, "predictions", PredictionBatch) == []
+    assert _predictions(tmp_path) == []
 
 
 def test_crooked_labels_are_refused(ledger):

@@ -14,12 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 import pytest
 from mlflow import MlflowClient
 
-from components.data.ledger import LABELS, PREDICTIONS, LabelBatch, PredictionBatch, segment_folder
+from components.data.ledger import (
+    LABELS,
+    PREDICTIONS,
+    LabelBatch,
+    PredictionBatch,
+    read_labels,
+    read_predictions,
+    segment_folder,
+)
 from components.data.segments import read_frames, segments
 from components.records.models import ModelVersion
 from components.registry.registering import register
@@ -180,14 +187,14 @@ class Service:
 
     def recorded(self) -> list[PredictionBatch]:
         """Every batch in the ledger."""
-        return [msgspec.msgpack.decode(frame, type=PredictionBatch) for frame in self._frames(PREDICTIONS)]
+        return [read_predictions(frame) for frame in self._frames(PREDICTIONS)]
 
     def recorded_ids(self) -> Counter[str]:
         return Counter(name for batch in self.recorded() for name in batch.ids)
 
     def labelled(self) -> list[LabelBatch]:
         """Every batch of labels."""
-        return [msgspec.msgpack.decode(frame, type=LabelBatch) for frame in self._frames(LABELS)]
+        return [read_labels(frame) for frame in self._frames(LABELS)]
 
     def _frames(self, kind: str) -> list[bytes]:
         folder = segment_folder(self.environment.ledger(NAME))

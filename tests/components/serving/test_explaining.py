@@ -53,6 +53,7 @@ def test_a_prediction_reads_the_same_from_the_segment_and_from_the_table(tmp_pat
     assert fresh == {
         "id": ids[1],
         "request_id": ids[1].rpartition("-")[0],
+        "caller_request_id": None,
         "model": "tiny",
         "version": 3,
         "variant": "champion",

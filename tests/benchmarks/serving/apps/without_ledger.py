@@ -6,7 +6,7 @@ from components.serving.service import EverfitService
 __all__ = ["EverfitService"]
 
 
-def forget(self: Ledger, batch: PredictionBatch) -> None:
+def forget(self: Ledger, batch: PredictionBatch, *, is_checked: bool = False) -> None:
     """Keep nothing."""
 
 
