@@ -286,6 +286,8 @@ def _join(project: Path) -> None:
     instead_of_tracebacks()
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # The temporary server of a flow without one shares this terminal: what goes wrong in it is not for its user.
+    os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
     join_running(Environment())
     if absent := embed_prefect():
         typer.echo(f"everfit: Prefect does not answer at {absent}; the flow runs in this process", err=True)

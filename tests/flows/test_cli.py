@@ -17,7 +17,7 @@ def everfit(*arguments: str, home: Path | None = None) -> subprocess.CompletedPr
     command = [sys.executable, "-m", "flows", *arguments]
     env = dict(os.environ)
     if home is not None:
-        servers = ("EVERFIT_", "MLFLOW_TRACKING", "PREFECT_API")
+        servers = ("EVERFIT_", "MLFLOW_TRACKING", "PREFECT_")
         env = {name: value for name, value in env.items() if not name.startswith(servers)}
         env |= {"EVERFIT_HOME": str(home)}
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
