@@ -14,11 +14,14 @@ from components.serving import openapi, page
 from components.serving.answers import as_arrow, as_json
 from components.serving.bodies import ARROW, JSON
 from components.serving.bulk import read_bulk
+from components.serving.challenging import CANARY, Challenging
 from components.serving.counters import Counters
 from components.serving.explaining import explain
 from components.serving.keeping import to_keep
-from components.serving.predictor import Live
+from components.serving.predictor import Live, Outputs, Predictor
 from components.serving.refusals import NO_CHAMPION, Refused, without_folders
+from components.serving.rows import Rows
+from components.serving.shadowing import Shadowing
 from components.serving.signatures import signature
 
 
@@ -30,12 +33,17 @@ class Holder(Protocol):
         live: The version that answers; None while there is none.
         last_error: Why another one, or none, answers; empty if all is well.
         looked_at: When it last looked for a version.
+        challenger: The version that is asked beside it; None while there is none.
     """
 
     name: str
     live: Live | None
     last_error: str
     looked_at: datetime | None
+    challenger: Challenging | None
+
+    def challenger_facts(self) -> dict[str, Any] | None:
+        """What GET /model says of the challenger; None if there is none."""
 
     def start(self, *, wait_seconds: float) -> None:
         """Begin; returns after the first look, or after that time."""
@@ -76,6 +84,11 @@ class Answering:
         self._ledger_folder = ledger_folder
         self._max_rows = max_rows
         self._encoder = msgspec.json.Encoder()
+        self._shadowing = Shadowing(ledger, counters.rollout)
+
+    def close(self) -> None:
+        """Ask no shadow any more; the ledger is not used when this returns."""
+        self._shadowing.close()
 
     def predict(self, body: bytes, kind: str = JSON, wants: str = JSON) -> bytes:
         """The answer to POST /predict; when it returns, every prediction stands in the ledger.
@@ -97,11 +110,20 @@ class Answering:
         else:
             limits = {"max_rows": self._max_rows, "max_bytes": self.max_bytes}
             rows = read_bulk(body, kind, predictor.schema, now_us=received_us, **limits)
-        outputs = predictor.run(rows.columns)
-        latency_ms = (time.perf_counter() - started) * 1000
+        challenger, asked = self._follower.challenger, time.perf_counter()
+        if challenger is None:
+            outputs = predictor.run(rows.columns)
+        else:
+            predictor, outputs = _answer_beside(challenger, predictor, rows)
+        answered = time.perf_counter()
+        latency_ms = (answered - started) * 1000
         kept = to_keep(predictor, rows, outputs, received_us=received_us, latency_ms=latency_ms)
+        if challenger is not None and predictor is challenger.predictor:
+            kept.variant = CANARY
         self._ledger.record(kept, is_checked=True)
         self.counters.rows.inc(len(rows))
+        if challenger is not None and challenger.is_shadow:
+            self._shadowing.add(challenger, rows, kept, other_ms=(asked - started) * 1000)
         return (as_arrow if wants == ARROW else as_json)(kept, outputs, predictor.schema)
 
     def label(self, body: bytes) -> bytes:
@@ -141,6 +163,7 @@ class Answering:
             facts |= {"columns": [asdict(column) for column in files.schema.features]}
             facts |= {"signature": signature(files.schema)}
         why = self.why_not_ready() or without_folders(follower.last_error)
+        facts |= {"challenger": follower.challenger_facts()}
         return facts | {"looked_at": follower.looked_at, "last_error": why}
 
     def document(self) -> dict[str, Any]:
@@ -167,3 +190,19 @@ class Answering:
         if live is None:
             raise Refused(503, self.why_not_ready())
         return live
+
+
+def _answer_beside(challenger: Challenging, champion: Predictor, rows: Rows) -> tuple[Predictor, Outputs]:
+    """Who answers, and what: the canary the requests that are its, the champion all others and those that it cannot.
+
+    Raises:
+        Refused: 422 if the champion has no answer; the rows are to blame then, and the canary is not.
+    """
+    if not challenger.answers(rows.entity_ids[0]):
+        return champion, champion.run(rows.columns)
+    try:
+        return challenger.predictor, challenger.run(rows.columns)
+    except Exception as err:  # noqa: BLE001 - whatever is wrong with the canary, the caller gets the champion's answer
+        outputs = champion.run(rows.columns)
+        challenger.failed(err)
+        return champion, outputs

@@ -1,4 +1,4 @@
-"""Keeps the service on the champion: looks where the alias points, and swaps only to a version that proved itself.
+"""Keeps the service on the champion and its challenger: looks where the aliases point, swaps only to what is proven.
 
 MLflow takes longer to import than all the rest, so a worker answers with the champion that its cache remembers before
 it imports MLflow. Where that one is champion no more, the worker corrects itself at its first look, some seconds later;
@@ -9,36 +9,22 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from components.errors import EverfitError, ModelRefused
-from components.records.models import ModelFiles, ModelVersion
+from components.records.models import Challenger, ModelFiles, ModelVersion
 from components.registry.opening import last_champion, open_version, remember_champion
+from components.serving.challenging import Challenging, check_comparable, refused_facts
 from components.serving.counters import Counters
 from components.serving.memory import settle_memory
 from components.serving.predictor import Live, Predictor
+from components.serving.proving import Clock, Opener, Proving
+from components.serving.refusals import without_folders
 from components.settings.environment import Environment
 
 log = logging.getLogger(__name__)
-
-# A version that failed is not tried again each second: after 2 s, 4 s, ... 5 minutes, or when the alias moves.
-FIRST_REST_SECONDS = 2.0
-LONGEST_REST_SECONDS = 300.0
-
-Clock = Callable[[], float]
-
-
-@dataclass(slots=True)
-class _Broken:
-    """A version that failed, why, and when it may be tried again (monotonic seconds)."""
-
-    version: ModelVersion
-    reason: str
-    rest_seconds: float
-    next_try: float
 
 
 class Follower:
@@ -46,13 +32,14 @@ class Follower:
 
     A request reads `live` once, so all of its rows are answered by one version, and the version it names is the one
     that answered. Whatever goes wrong here (registry down, download broken, graph tampered with), the version that
-    answers goes on answering; the reason stands in `last_error` until a look succeeds.
+    answers goes on answering; the reason stands in `last_error` until a look succeeds, and on the version in MLflow.
+    The same holds for `challenger`, the version that is asked beside it.
 
     Args:
         name: Name of the registered model.
         cache: Folder where downloaded versions are kept.
         max_rows: Largest number of rows in one request.
-        poll_seconds: Seconds between two looks at the alias.
+        poll_seconds: Seconds between two looks at the aliases.
         counters: Where swaps and failures are counted.
         environment: Where the registry is; None if MLflow was told already.
         clock: Monotonic seconds.
@@ -71,15 +58,17 @@ class Follower:
     ) -> None:
         self.name = name
         self.live: Live | None = None
+        self.challenger: Challenging | None = None
         self.last_error = ""
         self.looked_at: datetime | None = None
+        self._refused: dict[str, Any] | None = None
         self._cache = cache
-        self._max_rows = max_rows
         self._poll_seconds = poll_seconds
         self._counters = counters
         self._environment = environment
-        self._clock = clock
-        self._broken: _Broken | None = None
+        self._champions = Proving(max_rows=max_rows, counters=counters, clock=clock)
+        self._challengers = Proving(max_rows=max_rows, counters=counters, clock=clock)
+        self._told: dict[ModelVersion, str] = {}
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="everfit-follower", daemon=True)
@@ -104,7 +93,7 @@ class Follower:
         self._stopped.set()
 
     def look(self) -> None:
-        """Look at the alias once, and swap if it points to another version that proves itself."""
+        """Look at the aliases once, and swap if one points to another version that proves itself."""
         self.looked_at = datetime.now(UTC)
         try:
             version = self._champion()
@@ -115,10 +104,16 @@ class Follower:
         if version is None:
             self._note("" if self.live is None else f"{self.name} has no alias champion any more; the last one answers")
         elif self.live is not None and version == self.live.predictor.version:
-            self._broken = None
+            self._champions.forget()
             self._note("")
-        elif not self._rests(version):
-            self._take(version, self._from_registry)
+        elif not self._champions.rests(version) and not self._take(version, self._from_registry):
+            self._tell(version, self._champions.reason)
+        self._look_at_challenger()
+
+    def challenger_facts(self) -> dict[str, Any] | None:
+        """What GET /model says of the challenger; None if there is none."""
+        challenger = self.challenger
+        return challenger.facts() if challenger is not None else self._refused
 
     def _follow(self) -> None:
         self.look()
@@ -128,8 +123,87 @@ class Follower:
         while not self._stopped.wait(self._poll_seconds):
             self.look()
 
+    def _fall_back(self) -> None:
+        """With no registry and nothing loaded, the champion of last time is better than no answer."""
+        if self.live is not None:
+            return
+        known = last_champion(self.name, self._cache)
+        if known is None:
+            return
+        why = self.last_error
+        if self._champions.rests(known) or not self._take(known, self._from_cache):
+            self.last_error = f"{self._champions.reason}; {why}"
+        else:
+            self.last_error = why
+
+    def _take(self, version: ModelVersion, opened: Opener) -> bool:
+        """Whether the version answers now; it took over in one step, and requests that hold the old one end with it."""
+        challenger = self.challenger
+        if challenger is not None and challenger.predictor.version == version:
+            predictor: Predictor | None = challenger.predictor
+        else:
+            predictor = self._champions.prove(version, opened)
+        if predictor is None:
+            self._note(self._champions.reason)
+            return False
+        if challenger is not None and not challenger.state.challenges(version):
+            self.challenger = None
+        self.live = Live(predictor, datetime.now(UTC))
+        self.last_error = ""
+        self._counters.version.set(version.version)
+        self._counters.swaps.inc()
+        self._remember(version)
+        settle_memory()
+        log.info("version live model=%s version=%d", self.name, version.version)
+        return True
+
+    def _look_at_challenger(self) -> None:
+        if self.live is None:
+            return
+        champion = self.live.predictor
+        try:
+            state = self._challenger()
+        except ModelRefused as err:
+            self.challenger, self._refused = None, {"last_reason": without_folders(str(err)), "is_asked": False}
+            return
+        except Exception as err:  # noqa: BLE001 - see look; its step is as it was until the registry says otherwise
+            self._note(f"the registry cannot be asked: {err}")
+            return
+        if state is None or not state.challenges(champion.version):
+            self.challenger = self._refused = None
+            self._challengers.forget()
+        elif self.challenger is None or self.challenger.state != state:
+            self._take_challenger(state, champion)
+
+    def _take_challenger(self, state: Challenger, champion: Predictor) -> None:
+        version, before = state.version, self.challenger
+        if before is not None and before.predictor.version == version:
+            predictor: Predictor | None = before.predictor
+        else:
+            self.challenger = None
+            if self._challengers.rests(version):
+                return
+            predictor = self._challengers.prove(
+                version,
+                self._from_registry,
+                lambda found: check_comparable(found.schema, champion.schema, version.version),
+            )
+        if predictor is None:
+            self._refused = refused_facts(state, self._challengers.reason)
+            log.warning("challenger not taken model=%s error=%s", self.name, self._challengers.reason)
+            self._tell(version, self._challengers.reason)
+            return
+        self._refused = None
+        self.challenger = Challenging(state, predictor, self._counters.rollout)
+        settle_memory()
+        log.info(
+            "challenger asked model=%s version=%d variant=%s share=%g step=%d",
+            *(self.name, version.version, state.variant, state.share, state.step),
+        )
+
+    # MLflow is imported below this line only, in the follower's own thread: see the top of the file.
+
     def _champion(self) -> ModelVersion | None:
-        # Here, in the follower's own thread: see above.
         from components.registry.tracking import connect  # noqa: PLC0415
         from components.registry.versions import champion  # noqa: PLC0415
 
@@ -137,6 +211,11 @@ class Follower:
             connect(self._environment)
             self._environment = None
         return champion(self.name)
+
+    def _challenger(self) -> Challenger | None:
+        from components.registry.challengers import challenger  # noqa: PLC0415
+
+        return challenger(self.name)
 
     def _from_registry(self, version: ModelVersion) -> ModelFiles:
         from components.registry.fetching import fetch  # noqa: PLC0415
@@ -153,40 +232,19 @@ class Follower:
             )
         return files
 
-    def _fall_back(self) -> None:
-        """With no registry and nothing loaded, the champion of last time is better than no answer."""
-        if self.live is not None:
-            return
-        known = last_champion(self.name, self._cache)
-        if known is None:
-            return
-        why = self.last_error
-        if not self._rests(known):
-            self._take(known, self._from_cache)
-        if self.live is not None:
-            self.last_error = why
-        elif self._broken is not None:
-            self.last_error = f"{self._broken.reason}; {why}"
+    def _tell(self, version: ModelVersion, reason: str) -> None:
+        """Note on the version in MLflow why it was not taken, once for each reason; that it cannot be is no matter."""
+        from components.registry.refusals import note_refused  # noqa: PLC0415
 
-    def _take(self, version: ModelVersion, files: Callable[[ModelVersion], ModelFiles]) -> None:
-        started = time.monotonic()
-        try:
-            predictor = Predictor(files(version), max_rows=self._max_rows)
-            rows = predictor.check()
-        except Exception as err:  # noqa: BLE001 - whatever is wrong with a new version, the old one goes on
-            self._blame(version, err)
+        sentence = without_folders(reason)
+        if self._told.get(version) == sentence:
             return
-        self.live = Live(predictor, datetime.now(UTC))
-        self._broken = None
-        self.last_error = ""
-        self._counters.version.set(version.version)
-        self._counters.swaps.inc()
-        self._remember(version)
-        settle_memory()
-        seconds = time.monotonic() - started
-        log.info(
-            "version live model=%s version=%d checked_rows=%d seconds=%.2f", self.name, version.version, rows, seconds
-        )
+        try:
+            note_refused(version, sentence, datetime.now(UTC))
+        except Exception as err:  # noqa: BLE001 - see look
+            log.warning("refusal not noted model=%s version=%d error=%s", self.name, version.version, err)
+            return
+        self._told[version] = sentence
 
     def _remember(self, version: ModelVersion) -> None:
         try:
@@ -195,19 +253,6 @@ class Follower:
             log.warning(
                 "champion not remembered version=%d error=%s; make %s writable", version.version, err, self._cache
             )
-
-    def _rests(self, version: ModelVersion) -> bool:
-        """Whether this version failed a moment ago; another one is tried at once."""
-        if self._broken is None or self._broken.version != version:
-            self._broken = None
-            return False
-        return self._clock() < self._broken.next_try
-
-    def _blame(self, version: ModelVersion, err: Exception) -> None:
-        rest = min(self._broken.rest_seconds * 2, LONGEST_REST_SECONDS) if self._broken else FIRST_REST_SECONDS
-        reason = f"version {version.version} was not taken: {err}"
-        self._broken = _Broken(version, reason, rest, self._clock() + rest)
-        self._note(reason)
 
     def _note(self, error: str) -> None:
         """Keep the reason for /model; the log hears of it once, not each second."""

@@ -6,8 +6,10 @@ Asks no registry and imports nothing of it: without MLflow a service starts in h
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from components.registry.opening import open_cached
+from components.serving.challenging import Challenging
 from components.serving.counters import Counters
 from components.serving.memory import settle_memory
 from components.serving.predictor import Live, Predictor
@@ -31,6 +33,7 @@ class Pinned:
         self.live: Live | None = None
         self.last_error = ""
         self.looked_at: datetime | None = None
+        self.challenger: Challenging | None = None
         self._number = number
         self._cache = cache
         self._max_rows = max_rows
@@ -50,6 +53,10 @@ class Pinned:
         self._counters.version.set(self._number)
         settle_memory()
         log.info("version pinned model=%s version=%d checked_rows=%d", self.name, self._number, rows)
+
+    def challenger_facts(self) -> dict[str, Any] | None:
+        """None: nothing is asked beside it."""
+        return None
 
     def stop(self) -> None:
         """Nothing: it looks at nothing."""

@@ -57,6 +57,7 @@ class Worker:
     def close(self) -> None:
         """Look no more, and let go of the ledger."""
         self._holder.stop()
+        self.answering.close()
         self._ledger.close()
 
 
