@@ -11,6 +11,21 @@ from components.serving.predictor import Outputs
 
 PREDICTION_TYPES = {"binary": pa.int64(), "multiclass": pa.string(), "regression": pa.float64()}
 
+
+# An object of a known type is made and written in two thirds of the time of a dict.
+class _Value(msgspec.Struct, gc=False):
+    id: str
+    prediction: Any
+
+
+class _Binary(_Value, gc=False):
+    probability: float
+
+
+class _Multiclass(_Value, gc=False):
+    probabilities: dict[str, float]
+
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -42,15 +57,10 @@ def as_arrow(kept: PredictionBatch, outputs: Outputs, schema: Schema) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _predictions(ids: list[str], outputs: Outputs, schema: Schema) -> list[dict[str, Any]]:
+def _predictions(ids: list[str], outputs: Outputs, schema: Schema) -> list[Any]:
     if outputs.probability is not None:
-        return [
-            {"id": name, "prediction": prediction, "probability": probability}
-            for name, prediction, probability in zip(ids, outputs.prediction, outputs.probability, strict=True)
-        ]
+        return list(map(_Binary, ids, outputs.prediction, outputs.probability))
     if outputs.probabilities is not None:
-        return [
-            {"id": name, "prediction": prediction, "probabilities": dict(zip(schema.classes, chances, strict=True))}
-            for name, prediction, chances in zip(ids, outputs.prediction, outputs.probabilities, strict=True)
-        ]
-    return [{"id": name, "prediction": prediction} for name, prediction in zip(ids, outputs.prediction, strict=True)]
+        shares = [dict(zip(schema.classes, chances, strict=True)) for chances in outputs.probabilities]
+        return list(map(_Multiclass, ids, outputs.prediction, shares))
+    return list(map(_Value, ids, outputs.prediction))

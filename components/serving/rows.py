@@ -1,11 +1,14 @@
 """From the body of POST /predict to columns: typed by the model's schema, quick when right, precise when wrong."""
 
 import operator
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from components.data.ledger import Values
 from components.records.rows import Column, Schema
@@ -16,6 +19,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST_US = 0
 LATEST_US = int((datetime(2100, 1, 1, tzinfo=UTC) - EPOCH) / timedelta(microseconds=1))
 
+# From here on, an array of float64 for each column of numbers costs less than its Python floats do at each later step.
+MANY_ROWS = 32
+
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -24,8 +30,8 @@ class Rows:
     """The rows of one request, as columns.
 
     Attributes:
-        columns: Raw feature column to its values, one a row: a list with None where one is missing, or an array of
-            numbers with NaN there.
+        columns: Raw feature column to its values, one a row: a list or tuple with None where one is missing, or an
+            array of numbers with NaN there.
         timestamps: Event time of each row, microseconds since 1970 (UTC).
         entity_ids: The application's own id of each row, or None.
     """
@@ -53,6 +59,7 @@ class RowReader:
         self.schema = schema
         self.max_rows = max_rows
         self._names = [column.name for column in schema.features]
+        self._numbers = [column.name for column in schema.numbers]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(schema, max_rows))
         self._values = operator.attrgetter(*_fields(schema), "timestamp_", "id_")
 
@@ -71,11 +78,26 @@ class RowReader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
             raise explain_rows(body, self.schema, max_rows=self.max_rows, refusal=str(err)) from err
         *values, times, ids = zip(*map(self._values, request.rows), strict=True)
-        timestamps = [now_us if time is None else epoch_us(time) for time in times]
-        if min(timestamps) < EARLIEST_US or max(timestamps) >= LATEST_US:
-            raise explain_rows(body, self.schema, max_rows=self.max_rows, refusal="an event time is out of range")
-        columns = {name: list(column) for name, column in zip(self._names, values, strict=True)}
-        return Rows(columns, timestamps, [None if entity is None else str(entity) for entity in ids])
+        count = len(times)
+        timestamps = [now_us] * count
+        if times.count(None) < count:
+            timestamps = [now_us if time is None else epoch_us(time) for time in times]
+            if min(timestamps) < EARLIEST_US or max(timestamps) >= LATEST_US:
+                raise explain_rows(body, self.schema, max_rows=self.max_rows, refusal="an event time is out of range")
+        columns: dict[str, Values] = dict(zip(self._names, values, strict=True))
+        if count >= MANY_ROWS:
+            columns |= {name: _packed(columns[name]) for name in self._numbers}
+        entities = list(ids) if ids.count(None) == count else [None if one is None else str(one) for one in ids]
+        return Rows(columns, timestamps, entities)
+
+
+def _packed(numbers: tuple[float | None, ...]) -> npt.NDArray[np.float64]:
+    """The numbers as an array, NaN where one is missing."""
+    try:
+        # `np.array(numbers)` looks at the type of each: 310 us for 20,000 numbers, and this takes 136.
+        return np.frombuffer(struct.pack(f"{len(numbers)}d", *numbers))
+    except struct.error:
+        return np.array(numbers, np.float64)
 
 
 def epoch_us(time: datetime) -> int:
