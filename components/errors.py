@@ -5,6 +5,7 @@ that a caller would expect, so `except ValueError` keeps working.
 
     EverfitError
     ├── ProjectFileError (ValueError)     the project file says something that cannot be meant
+    ├── KeysError (ValueError)            API keys that cannot be read, or a name that cannot be
     ├── DataError (ValueError)            a table is not what it must be
     │   ├── SchemaMismatch                columns missing, mistyped or out of range
     │   ├── LeakFound                     a feature knows the answer
@@ -29,6 +30,10 @@ class EverfitError(Exception):
 
 class ProjectFileError(EverfitError, ValueError):
     """The project file says something that cannot be meant; the message lists every mistake with its line."""
+
+
+class KeysError(EverfitError, ValueError):
+    """API keys cannot be read, or a key of that name cannot be made, added or removed."""
 
 
 class DataError(EverfitError, ValueError):

@@ -6,7 +6,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from components.errors import PassingFault
+from components.errors import PassingFault, ServerNotHealthy
 from components.serving.rollout import live_model
 from components.settings.environment import Environment
 from components.settings.reading import load_project
@@ -29,7 +29,7 @@ def _server_line(server: Running) -> str:
 def _live_line(service: str) -> str:
     try:
         live = live_model(service)
-    except (PassingFault, httpx.HTTPError) as err:
+    except (PassingFault, ServerNotHealthy, httpx.HTTPError) as err:
         return f"live       unknown: {err}"
     if not live.get("version"):
         return "live       no version yet; make one with everfit train PROJECT"

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import types
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from starlette.types import Receive
@@ -26,7 +26,12 @@ class Gone(Exception):
 
 
 async def read_body(
-    headers: Headers, receive: Receive, *, max_bytes: int, kinds: tuple[str, ...] = (JSON,)
+    headers: Headers,
+    receive: Receive,
+    *,
+    max_bytes: int,
+    kinds: tuple[str, ...] = (JSON,),
+    hold: Callable[[int], None] | None = None,
 ) -> tuple[str, bytes]:
     """The content type of a request's body, and the whole of it.
 
@@ -35,9 +40,10 @@ async def read_body(
         receive: Gives the next piece of the body.
         max_bytes: Largest body accepted, counted while it arrives: a chunked one says no length beforehand.
         kinds: Content types that are accepted.
+        hold: Told how many bytes came, of a body that comes in pieces; raises if all bodies together are too big.
 
     Raises:
-        Refused: 415 if it is sent as something else, 413 if it is too big, 408 if it is too slow.
+        Refused: 415 if it is sent as something else, 413 if it is too big, 408 if it is too slow, 503 of `hold`.
         Gone: If the application hung up.
     """
     kind = _content_type(headers, kinds)
@@ -58,7 +64,7 @@ async def read_body(
             body = _piece(message)
             if not message.get("more_body", False):
                 return kind, _within(body, max_bytes)
-            return kind, await _read_on(body, receive, max_bytes)
+            return kind, await _read_on(body, receive, max_bytes, hold)
     except TimeoutError as err:
         raise Refused(
             408, f"wanted the whole body within {BODY_SECONDS:.0f} s, found it unfinished; send it again"
@@ -80,8 +86,10 @@ def _resumed(waiting: Any, blocked: Any) -> Generator[Any, Any, Any]:
         return done.value
 
 
-async def _read_on(first: bytes, receive: Receive, max_bytes: int) -> bytes:
+async def _read_on(first: bytes, receive: Receive, max_bytes: int, hold: Callable[[int], None] | None) -> bytes:
     pieces, size, more = [first], len(first), True
+    hold = hold or (lambda size: None)
+    hold(len(first))
     while more:
         message = await receive()
         pieces.append(_piece(message))
@@ -89,6 +97,7 @@ async def _read_on(first: bytes, receive: Receive, max_bytes: int) -> bytes:
         more = message.get("more_body", False)
         if size > max_bytes:
             raise _too_big(max_bytes, f"more than {max_bytes} bytes")
+        hold(len(pieces[-1]))
     return b"".join(pieces)
 
 

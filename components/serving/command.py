@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import components
@@ -13,6 +14,7 @@ SERVICE = "components.serving.service:EverfitService"
 ROOT = Path(components.__file__).resolve().parents[1]
 # Names the process that a lone worker must not outlive.
 STARTER_VARIABLE = "EVERFIT_STARTER_PID"
+KEY_VARIABLES = frozenset({"EVERFIT_API_KEYS", "EVERFIT_API_KEYS_FILE", "EVERFIT_API_KEY"})
 # A request in flight gets this long when the service is asked to stop.
 GRACEFUL_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
@@ -80,8 +82,17 @@ def _variables(environment: Environment, project_file: Path, workers: int) -> di
     }
 
 
+def without_keys(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables without the keys of the endpoint: a server that only its starter can reach asks for none."""
+    return {name: value for name, value in variables.items() if name not in KEY_VARIABLES}
+
+
 def _everfit(environment: Environment, project_file: Path) -> dict[str, str]:
-    named = {f"EVERFIT_{name.upper()}": value for name, value in environment.model_dump().items() if value is not None}
+    # The key that our own clients send is no business of the server.
+    facts = environment.model_dump(exclude_none=True, exclude={"api_key"})
+    named = {f"EVERFIT_{name.upper()}": value for name, value in facts.items()}
+    if environment.api_keys_file is not None:
+        named |= {"EVERFIT_API_KEYS_FILE": environment.api_keys_file.expanduser().absolute()}
     named |= {"EVERFIT_HOME": environment.folder, "EVERFIT_TRACKING_URI": environment.tracking}
     named |= {"EVERFIT_PROJECT_FILE": project_file.absolute()}
     return {name: str(value) for name, value in named.items()}

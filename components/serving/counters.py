@@ -8,8 +8,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from components.serving.rollout_counters import RolloutCounters
-
 # BentoML gives its workers one folder to write their counts to; without it (one process, a test) they stay in memory.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -33,11 +31,16 @@ class Counters:
         self.ledger_failures = Counter(
             "everfit_ledger_failures", "Requests refused because the ledger could not be written.", registry=registry
         )
+        self._refused = Counter(
+            "everfit_refused", "Requests refused though nothing was wrong with them.", ["reason"], registry=registry
+        )
+        self._key_requests = Counter(
+            "everfit_key_requests", "Requests with a key that is accepted, by its name.", ["key"], registry=registry
+        )
         self.swaps = Counter("everfit_swaps", "Versions that took over.", registry=registry)
         self.follow_failures = Counter(
             "everfit_follow_failures", "Looks at the registry, or versions, that failed.", registry=registry
         )
-        self.rollout = RolloutCounters(registry)
         self.version = Gauge(
             "everfit_model_version", "Version that answers.", registry=registry, multiprocess_mode="liveall"
         )
@@ -52,6 +55,14 @@ class Counters:
         """
         self._requests.labels(route, str(int(HTTPStatus(status)))).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """Count one request that was refused for who sent it or when: key, scope, rate, queue, bytes, late, deadline."""
+        self._refused.labels(reason).inc()
+
+    def key_used(self, name: str) -> None:
+        """Count one request with a key; a key that is not counted any more can be removed."""
+        self._key_requests.labels(name).inc()
 
     def page(self) -> bytes:
         """What Prometheus scrapes: the sum over all workers, the version of each that is alive."""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 
 from components.errors import EverfitError
 
@@ -38,14 +39,44 @@ class Problem:
 
 
 class Refused(EverfitError, ValueError):
-    """A request that is answered with a status from 400 to 503 and a sentence."""
+    """A request that is answered with a status from 400 to 504 and a sentence.
 
-    def __init__(self, status: int, error: str, problems: tuple[Problem, ...] = (), allow: str = "") -> None:
+    Args:
+        status: HTTP status.
+        error: The sentence.
+        problems: What is wrong with its rows.
+        allow: The method that would be right, of a 405.
+        retry_seconds: When to send it again, of a 429 or 503.
+        reason: One word to count it under, where it was not the request that was wrong.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        problems: tuple[Problem, ...] = (),
+        allow: str = "",
+        *,
+        retry_seconds: int = 1,
+        reason: str = "",
+    ) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
         self.problems = problems
-        self.allow = allow
+        self.reason = reason
+        self._allow = allow
+        self._retry_seconds = retry_seconds
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What the status asks for beside the body."""
+        if self.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            return [(b"allow", self._allow.encode())]
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return [(b"www-authenticate", b"Bearer")]
+        if self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+            return [(b"retry-after", str(self._retry_seconds).encode())]
+        return []
 
     def body(self) -> dict[str, object]:
         """What the application gets: `error`, and `problems` if rows are wrong."""

@@ -7,6 +7,7 @@ import httpx
 
 from components.errors import PassingFault, ServerNotHealthy
 from components.records.models import ModelVersion
+from components.settings.environment import Environment
 
 POLL_SECONDS = 0.2
 # With several workers behind one port each follows the alias on its own: this many answers in a row, each on a new
@@ -44,16 +45,27 @@ def live_model(service: str) -> dict[str, object]:
 
     Raises:
         PassingFault: If the endpoint cannot be reached.
+        ServerNotHealthy: If it asks for another key than EVERFIT_API_KEY.
     """
     try:
-        answer = httpx.get(f"{service}/model", timeout=10)
+        answer = httpx.get(f"{service}/model", timeout=10, headers=key_header(Environment()))
     except httpx.HTTPError as err:
         raise PassingFault(
             f"wanted to ask the endpoint at {service} which version is live, but it did not answer: {err}; "
             "start it with everfit up, or set EVERFIT_SERVICE_URL"
         ) from err
+    if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise ServerNotHealthy(
+            f"wanted to ask the endpoint at {service} which version is live, but it refused: {answer.text[:300]}; "
+            "set EVERFIT_API_KEY to a key with the scope admin"
+        )
     facts = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
     return facts if isinstance(facts, dict) else {}
+
+
+def key_header(environment: Environment) -> dict[str, str]:
+    """The header that carries EVERFIT_API_KEY; none where that is unset."""
+    return {"authorization": f"Bearer {environment.api_key}"} if environment.api_key else {}
 
 
 def live_columns(service: str) -> list[str]:

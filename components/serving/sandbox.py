@@ -29,7 +29,7 @@ from components.data.feeds import feeds
 from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Part, Schema
 from components.records.scores import Rule
-from components.serving.command import ROOT, worker_command
+from components.serving.command import ROOT, without_keys, worker_command
 from components.serving.predictor import OUTPUTS
 from components.settings.environment import Environment
 from components.settings.reading import load_project
@@ -126,7 +126,7 @@ def _serving(files: ModelFiles, project_file: Path, environment: Environment) ->
             process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
                 cwd=ROOT,
-                env=os.environ | variables,
+                env=without_keys(os.environ) | variables,
                 pass_fds=[listener.fileno()],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -140,7 +140,7 @@ def _serving(files: ModelFiles, project_file: Path, environment: Environment) ->
 
 
 def _environment(environment: Environment, files: ModelFiles, folder: Path, port: int) -> Environment:
-    """A home of its own, and no way to the real registry."""
+    """A home of its own, no way to the real registry, and no keys: nobody else knows where it listens."""
     return environment.model_copy(
         update={
             "home": folder / "home",
@@ -149,6 +149,8 @@ def _environment(environment: Environment, files: ModelFiles, folder: Path, port
             "service_url": f"http://{LOOPBACK}:{port}",
             "tracking_uri": None,
             "pinned_version": files.version.version,
+            "api_keys": None,
+            "api_keys_file": None,
         }
     )
 

@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 
 from components.data.ledger import Ledger
+from components.serving.access import Access
+from components.serving.admission import Admission
 from components.serving.answering import Answering, Holder
 from components.serving.command import STARTER_VARIABLE
 from components.serving.counters import Counters
@@ -36,6 +38,8 @@ class Worker:
         serving = project.serving
         counters = Counters()
         self._ledger = Ledger(environment.ledger(project.name), durability=serving.durability)
+        self.access = Access(environment)
+        self.admission = Admission(serving.limits, max_bytes=int(serving.max_body_mb * 1e6))
         self._holder = _holder(project, environment, counters)
         self.answering = Answering(
             self._holder,

@@ -3,6 +3,7 @@
 It knows the endpoint and nothing else of Everfit, as an application would.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,8 @@ class Application:
 
     def __init__(self, service: str, label_delay: timedelta) -> None:
         self.traffic = Traffic()
-        self._client = httpx.Client(base_url=service, timeout=30)
+        key = os.environ.get("EVERFIT_API_KEY")
+        self._client = httpx.Client(base_url=service, timeout=30, headers={"x-api-key": key} if key else {})
         self._label_delay = label_delay
         self._unlabelled: list[tuple[datetime, str, int]] = []
         self._lock = Lock()
