@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from components.data.packed import pack, unpack
-from components.data.segments import Durability, SegmentWriter
+from components.data.segments import Durability
+from components.data.writers import SegmentWriter
 from components.errors import LedgerError
 
 PREDICTIONS = "predictions"
@@ -91,12 +92,15 @@ class Ledger:
     Args:
         folder: The project's ledger folder.
         durability: `process` survives a kill of this process; `disk` also a power cut.
+        syncs_apart: With `disk`: what was recorded is kept only once `sync` has returned, which serves many at once.
     """
 
-    def __init__(self, folder: Path, durability: Durability = "process") -> None:
+    def __init__(self, folder: Path, durability: Durability = "process", *, syncs_apart: bool = False) -> None:
         self._encoder = msgspec.msgpack.Encoder(enc_hook=pack)
-        self._predictions = SegmentWriter(segment_folder(folder), PREDICTIONS, durability=durability)
-        self._labels = SegmentWriter(segment_folder(folder), LABELS, durability=durability)
+        self._predictions, self._labels = (
+            SegmentWriter(segment_folder(folder), kind, durability=durability, syncs_apart=syncs_apart)
+            for kind in (PREDICTIONS, LABELS)
+        )
 
     def record(self, batch: PredictionBatch, *, is_checked: bool = False) -> None:
         """Keeps the predictions of one request.
@@ -127,6 +131,15 @@ class Ledger:
         """
         _check_lengths(batch.request_id, len(batch.ids), {"labels": batch.labels})
         self._append(self._labels, batch)
+
+    def sync(self) -> None:
+        """With `disk`: when this returns, all that was recorded before is on the disk.
+
+        Raises:
+            LedgerError: If the disk did not confirm it.
+        """
+        self._predictions.sync()
+        self._labels.sync()
 
     def close(self) -> None:
         """Lets go of the files, so that a reader may delete them; a later call begins new ones."""

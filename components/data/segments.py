@@ -1,22 +1,19 @@
 """Append-only files of framed bytes: what a process has appended survives its kill.
 
 A process writes only to segments of its own, so no two writers ever meet in one file. The writer holds a lock (`flock`)
-on its segment: a free lock means that nobody will write there again. This module does not know what the bytes mean, and
-who has read them how far.
+on its segment: a free lock means that nobody will write there again. This module reads and retires segments, and knows
+neither what the bytes mean nor who has read them how far; `components.data.writers` writes them.
 """
 
 import fcntl
 import logging
 import os
-import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from components.data.frames import framed, is_torn, scan
+from components.data.frames import is_torn, scan
 from components.errors import LedgerError
 
 log = logging.getLogger(__name__)
@@ -25,117 +22,6 @@ Durability = Literal["process", "disk"]
 
 SUFFIX = ".seg"
 DAMAGED_SUFFIX = ".damaged"
-# A full segment can be deleted once it was read, while its writer goes on: 64 MB is an hour at 1,000 rows a second.
-ROTATE_BYTES = 64 * 1024 * 1024
-
-
-class SegmentWriter:
-    """Appends frames to a segment of its own, from any thread; the file is made by the first append.
-
-    Args:
-        folder: Where segments stand; made when missing.
-        kind: First word of the file name; readers ask for segments of a kind.
-        durability: `process` survives a kill of this process; `disk` also a power cut, at the price of an fdatasync.
-        rotate_bytes: Size in bytes from which the next frame begins a new segment.
-    """
-
-    def __init__(
-        self, folder: Path, kind: str, *, durability: Durability = "process", rotate_bytes: int = ROTATE_BYTES
-    ) -> None:
-        self.folder = folder
-        self.kind = kind
-        self.durability = durability
-        self.rotate_bytes = rotate_bytes
-        self._descriptor: int | None = None
-        self._lock = threading.Lock()
-
-    def append(self, payload: bytes) -> None:
-        """Appends one frame; when this returns, the frame is kept.
-
-        Raises:
-            LedgerError: If the frame cannot be written whole; the file then ends where it ended before.
-        """
-        frame = framed(payload)
-        with self._lock:
-            descriptor, size = self._open_segment()
-            self._write_whole(descriptor, frame, size)
-            if self.durability == "disk":
-                self._sync(descriptor)
-
-    def close(self) -> None:
-        """Lets go of the segment; a later append begins a new one."""
-        with self._lock:
-            self._let_go()
-
-    def _open_segment(self) -> tuple[int, int]:
-        """The descriptor to write to, and where its file ends."""
-        if self._descriptor is not None:
-            status = os.fstat(self._descriptor)
-            # No links: someone deleted the file under us, and what is written there could never be read.
-            if status.st_nlink and status.st_size < self.rotate_bytes:
-                return self._descriptor, status.st_size
-            self._let_go()
-        try:
-            self._descriptor = self._create()
-        except OSError as err:
-            raise LedgerError(
-                f"wanted to begin a segment in {self.folder}, but the system said: {err}; "
-                "make room there, or make the folder writable"
-            ) from err
-        return self._descriptor, 0
-
-    def _create(self) -> int:
-        """A new, empty, locked segment; readers see it only once it is locked, and so never take it for abandoned."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        started = datetime.now(UTC)
-        name = f"{self.kind}-{started:%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-        unseen = self.folder / f".{name}"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(unseen, flags, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unseen.rename(self.folder / name)
-            if self.durability == "disk":
-                _sync_folder(self.folder)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def _write_whole(self, descriptor: int, frame: bytes, size: int) -> None:
-        """One write; where the system takes only a part of it (a full disk), the rest or nothing."""
-        try:
-            written = os.write(descriptor, frame)
-            while written < len(frame):
-                written += os.write(descriptor, frame[written:])
-        except OSError as err:
-            self._undo(descriptor, size)
-            raise LedgerError(
-                f"wanted to append {len(frame):,} bytes to a segment in {self.folder}, but the system said: {err}; "
-                "nothing of it was kept: make room on that disk and send the request again"
-            ) from err
-
-    def _undo(self, descriptor: int, size: int) -> None:
-        try:
-            os.ftruncate(descriptor, size)
-        except OSError:
-            self._let_go()  # its last frame is torn, which readers ignore; the next frame goes to a new segment
-
-    def _sync(self, descriptor: int) -> None:
-        try:
-            os.fdatasync(descriptor)
-        except OSError as err:
-            # Not undone: a reader may have taken the frame, and would then skip whatever came in its place.
-            self._let_go()
-            raise LedgerError(
-                f"wanted the last frame in {self.folder} on the disk, but the system said: {err}; check the disk, or "
-                "set serving.durability to process"
-            ) from err
-
-    def _let_go(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
 
 
 def segments(folder: Path, kind: str) -> list[Path]:
@@ -232,14 +118,5 @@ def _locked(path: Path) -> Iterator[bool]:
         yield os.fstat(descriptor).st_nlink > 0 and path.exists()
     except BlockingIOError:
         yield False
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a new name in the folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -10,7 +10,8 @@ from components.data import compaction
 from components.data.compaction import MANY_FILES, Compacted, compact, table_path
 from components.data.frames import MAGIC
 from components.data.ledger import Ledger, segment_folder
-from components.data.segments import SegmentWriter, segments
+from components.data.segments import segments
+from components.data.writers import SegmentWriter
 from components.errors import LedgerError, PassingFault
 from components.records.rows import Column, Schema
 from tests.components.data.ledgers import SCHEMA, START, asked, told

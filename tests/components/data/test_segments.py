@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from components.data.frames import HEADER, MAGIC
-from components.data.segments import SegmentWriter, read_frames, retire, segments
+from components.data.segments import read_frames, retire, segments
+from components.data.writers import SegmentWriter
 from components.errors import LedgerError
 from tests.components.data.ledgers import run_python
 
@@ -220,7 +221,8 @@ def test_a_frame_that_does_not_fit_leaves_nothing_behind(tmp_path):
     program = """
 import resource, sys
 from pathlib import Path
-from components.data.segments import SegmentWriter, segments
+from components.data.segments import segments
+from components.data.writers import SegmentWriter
 from components.errors import LedgerError
 folder = Path(sys.argv[1])
 writer = SegmentWriter(folder, "predictions")
