@@ -1,48 +1,108 @@
-"""Many batches for the ledger as one: they appear in it together at the end, or none of them does."""
+"""Parts of a long piece of work for the ledger: kept as they are done, seen by readers together, at the end.
+
+Who was killed goes on with the parts that are there. A part that is done again replaces itself, and publishing again
+publishes only what was not: so each prediction comes to stand in the ledger once.
+"""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.data.ledger import PREDICTIONS, Ledger, segment_folder
-from components.data.segments import Durability, segments
+from components.data.segments import SUFFIX, Durability, segments
+from components.errors import LedgerError
 
 
-@contextmanager
-def staged(folder: Path, durability: Durability = "process") -> Iterator[Ledger]:
-    """A pen whose predictions readers see once the block has ended well; after an error nobody ever sees them.
-
-    Every 64 MB (some 500,000 rows of 20 columns) are a file, and files appear one after the other: a kill between two
-    of them keeps those before it.
+class Stage:
+    """The parts of one run, in a hidden folder beside the segments: moving a file there is one step of the file system.
 
     Args:
         folder: The project's ledger folder.
+        run: Name of the run; letters and digits. The names of its segments begin with it, and are its own.
         durability: `process` survives a kill of this process; `disk` also a power cut.
-
-    Raises:
-        LedgerError: If a batch cannot be kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # Beside the segments, so that moving a file there is one step of the file system.
-    with tempfile.TemporaryDirectory(prefix=".staged-", dir=folder) as scratch:
-        pen = Ledger(Path(scratch), durability)
+
+    def __init__(self, folder: Path, run: str, durability: Durability = "process") -> None:
+        self._folder = folder
+        self._run = run
+        self._durability = durability
+        self._staged = folder / f".staged-{run}"
+
+    @contextmanager
+    def part(self, number: int) -> Iterator[Ledger]:
+        """A pen for one part, which is kept once the block has ended well; after an error nothing of it is.
+
+        Every 64 MB (some 300,000 rows of 20 columns) are a segment.
+
+        Raises:
+            LedgerError: If it cannot be kept.
+        """
+        self.forget(number)
+        with self._possible(), self._scratch() as scratch:
+            pen = Ledger(scratch, "process")
+            try:
+                yield pen
+            finally:
+                pen.close()
+            for place, file in enumerate(segments(segment_folder(scratch), PREDICTIONS)):
+                _sync(file)
+                file.rename(self._staged / f"{PREDICTIONS}-{self._run}-{number:06}-{place:03}{SUFFIX}")
+            _sync(self._staged)
+
+    def forget(self, number: int) -> None:
+        """Drop this part and all that come behind it: they were never said to be done."""
+        for file in segments(self._staged, PREDICTIONS):
+            if int(file.stem.split("-")[-2]) >= number:
+                file.unlink()
+
+    def publish(self) -> None:
+        """Let readers see all parts; those that they see already are left alone.
+
+        Raises:
+            LedgerError: If they cannot be moved.
+        """
+        there = segment_folder(self._folder)
+        with self._possible():
+            there.mkdir(parents=True, exist_ok=True)
+            for file in segments(self._staged, PREDICTIONS):
+                file.rename(there / file.name)
+            if self._durability == "disk":
+                _sync(there)
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop whatever was not published."""
+        shutil.rmtree(self._staged, ignore_errors=True)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder for what is not finished; no empty one is left behind."""
+        self._staged.mkdir(parents=True, exist_ok=True)
         try:
-            yield pen
+            with tempfile.TemporaryDirectory(prefix=".part-", dir=self._staged) as scratch:
+                yield Path(scratch)
         finally:
-            pen.close()
-        _publish(Path(scratch), folder, durability)
+            with suppress(OSError):  # not empty: parts are there
+                self._staged.rmdir()
+
+    @contextmanager
+    def _possible(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            raise LedgerError(
+                f"wanted to keep predictions in {self._folder}, but the system said: {err}; make room there, or make "
+                "the folder writable, and run it again: it goes on where it was"
+            ) from err
 
 
-def _publish(scratch: Path, folder: Path, durability: Durability) -> None:
-    there = segment_folder(folder)
-    there.mkdir(exist_ok=True)
-    for file in segments(segment_folder(scratch), PREDICTIONS):
-        file.rename(there / file.name)
-    if durability == "disk":
-        descriptor = os.open(there, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

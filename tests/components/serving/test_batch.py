@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from onnx import helper
 
 from components.data.compaction import compact
-from components.data.ledger import PREDICTIONS, PredictionBatch, segment_folder
+from components.data.ledger import PREDICTIONS, PredictionBatch, read_predictions, segment_folder
 from components.data.segments import read_frames, segments
 from components.data.windows import counts
 from components.errors import DataError, NotEnoughRows, SchemaMismatch
@@ -61,7 +60,7 @@ def rows(**columns: Any) -> pl.DataFrame:
 def recorded(ledger: Path) -> list[PredictionBatch]:
     """Every batch in the ledger."""
     found = [frame for file in segments(segment_folder(ledger), PREDICTIONS) for frame in read_frames(file)[0]]
-    return [msgspec.msgpack.decode(frame, type=PredictionBatch) for frame in found]
+    return [read_predictions(frame) for frame in found]
 
 
 def write(frame: pl.DataFrame, file: Path) -> Path:
@@ -168,7 +167,7 @@ def test_a_late_failure_leaves_an_older_output_and_the_ledger_as_they_were(tmp_p
     source, output = write(many, tmp_path / "rows.parquet"), tmp_path / "answers.parquet"
     output.write_text("the answers of yesterday")
 
-    with pytest.raises(DataError, match=r"rows 8,193 to 8,195: of these, row 2: the model has no finite answer"):
+    with pytest.raises(DataError, match=r"rows 16,385 to 16,387: of these, row 2: the model has no finite answer"):
         predict_file(files, source, output, ledger=tmp_path / "ledger")
 
     assert output.read_text() == "the answers of yesterday"
@@ -193,8 +192,9 @@ def test_each_class_has_a_column_of_its_own(tmp_path: Path):
     ("source", "output", "message"),
     [
         ("none.parquet", "answers.parquet", "wanted rows to predict at .*none.parquet, found no such file"),
-        ("rows.parquet", "answers.csv", "wanted a Parquet file of its own to write .*answers.csv"),
-        ("rows.parquet", "rows.parquet", "wanted a Parquet file of its own to write .*rows.parquet"),
+        ("rows.parquet", "answers.xlsx", "wanted a Parquet file, a CSV file or a Delta table of its .*answers.xlsx"),
+        ("rows.parquet", "folder", "wanted a Parquet file, a CSV file or a Delta table of its own .*folder"),
+        ("rows.parquet", "rows.parquet", "wanted a Parquet file, .* of its own to write .*rows.parquet"),
         ("text.parquet", "answers.parquet", "reading it failed: .*Parquet"),
         ("empty.csv", "answers.parquet", "wanted a CSV file, .*empty.csv, but reading it failed"),
     ],
@@ -206,6 +206,8 @@ def test_files_that_cannot_be_read_or_written_are_named(
     write(rows(), tmp_path / "rows.parquet")
     (tmp_path / "text.parquet").write_text("no table")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "of").write_text("someone else")
 
     with pytest.raises(DataError, match=message):
         predict_file(files, tmp_path / source, tmp_path / output, ledger=None)
