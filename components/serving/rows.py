@@ -2,8 +2,10 @@
 
 import operator
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
 from typing import Annotated, Any
 
 import msgspec
@@ -22,6 +24,7 @@ LATEST_US = int((datetime(2100, 1, 1, tzinfo=UTC) - EPOCH) / timedelta(microseco
 # From here on, an array of float64 for each column of numbers costs less than its Python floats do at each later step.
 MANY_ROWS = 32
 
+Array = npt.NDArray[Any]
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -59,7 +62,11 @@ class RowReader:
         self.schema = schema
         self.max_rows = max_rows
         self._names = [column.name for column in schema.features]
-        self._numbers = [column.name for column in schema.numbers]
+        kinds = [column.kind for column in schema.features]
+        self._fields = list(zip(self._names, _fields(schema), kinds, strict=True))
+        self._numbers = [field for _, field, kind in self._fields if kind == "number"]
+        self._number_values = _tuple_of(self._numbers)
+        self._pack = struct.Struct(f"{len(self._numbers)}d").pack
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(schema, max_rows))
         self._values = operator.attrgetter(*_fields(schema), "timestamp_", "id_")
 
@@ -77,27 +84,39 @@ class RowReader:
             request = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
             raise explain_rows(body, self.schema, max_rows=self.max_rows, refusal=str(err)) from err
-        *values, times, ids = zip(*map(self._values, request.rows), strict=True)
+        columns, times, ids = (self._many if len(request.rows) >= MANY_ROWS else self._few)(request.rows)
         count = len(times)
         timestamps = [now_us] * count
         if times.count(None) < count:
             timestamps = [now_us if time is None else epoch_us(time) for time in times]
             if min(timestamps) < EARLIEST_US or max(timestamps) >= LATEST_US:
                 raise explain_rows(body, self.schema, max_rows=self.max_rows, refusal="an event time is out of range")
-        columns: dict[str, Values] = dict(zip(self._names, values, strict=True))
-        if count >= MANY_ROWS:
-            columns |= {name: _packed(columns[name]) for name in self._numbers}
         entities = list(ids) if ids.count(None) == count else [None if one is None else str(one) for one in ids]
         return Rows(columns, timestamps, entities)
 
+    def _few(self, rows: list[Any]) -> tuple[dict[str, Values], Sequence[Any], Sequence[Any]]:
+        """Columns, event times and ids of some rows."""
+        *values, times, ids = zip(*map(self._values, rows), strict=True)
+        return dict(zip(self._names, values, strict=True)), times, ids
 
-def _packed(numbers: tuple[float | None, ...]) -> npt.NDArray[np.float64]:
-    """The numbers as an array, NaN where one is missing."""
+    def _many(self, rows: list[Any]) -> tuple[dict[str, Values], Sequence[Any], Sequence[Any]]:
+        """The same of many rows: numbers as arrays, none of which is ever a tuple of its own."""
+        numbers = iter(_block(rows, self._number_values, self._pack))
+        columns = {
+            name: next(numbers) if kind == "number" else [getattr(row, field) for row in rows]
+            for name, field, kind in self._fields
+        }
+        return columns, [row.timestamp_ for row in rows], [row.id_ for row in rows]
+
+
+def _block(rows: list[Any], values: Callable[[Any], tuple[Any, ...]], pack: Callable[..., bytes]) -> Array:
+    """The numbers of some rows as an array of shape (columns, rows), NaN where one is missing."""
     try:
-        # `np.array(numbers)` looks at the type of each: 310 us for 20,000 numbers, and this takes 136.
-        return np.frombuffer(struct.pack(f"{len(numbers)}d", *numbers))
+        # Half the time of an array for each column, and of `np.array`: 414 us for 817 (1,000 rows of 20 numbers).
+        packed = np.frombuffer(b"".join(starmap(pack, map(values, rows))))
     except struct.error:
-        return np.array(numbers, np.float64)
+        packed = np.array(list(map(values, rows)), np.float64)
+    return packed.reshape(len(rows), -1).T.copy()
 
 
 def epoch_us(time: datetime) -> int:
@@ -109,6 +128,13 @@ def epoch_us(time: datetime) -> int:
 def _fields(schema: Schema) -> list[str]:
     """Attribute names of the features: column names may hold spaces, so they are only the names in JSON."""
     return [f"f{position}" for position in range(len(schema.features))]
+
+
+def _tuple_of(fields: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes these attributes of a row, however many there are."""
+    if len(fields) > 1:
+        return operator.attrgetter(*fields)
+    return lambda row: tuple(getattr(row, field) for field in fields)
 
 
 def _request_type(schema: Schema, max_rows: int) -> type:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.records.rows import Column, ColumnKind, Schema
 from components.serving import bodies
 from components.serving.bodies import Gone, read_body
 from components.serving.labels import LabelReader
@@ -47,9 +48,36 @@ def test_the_numbers_of_many_rows_are_arrays():
     wanted = [float("nan") if place == 7 else float(place) for place in range(MANY_ROWS)]
     assert np.array_equal(read.columns["temp"], wanted, equal_nan=True)
     assert read.columns["wind speed"].tolist() == [place / 2 for place in range(MANY_ROWS)]
-    assert read.columns["tail"] == ("N1",) * MANY_ROWS
+    assert read.columns["tail"] == ["N1"] * MANY_ROWS
     assert read.timestamps == [NOW_US] * MANY_ROWS
     assert read.entity_ids == [None] * MANY_ROWS
+
+
+@pytest.mark.parametrize(
+    "kinds", [("number",), ("category",), ("category", "category"), ("category", "number", "number")]
+)
+@pytest.mark.parametrize("count", [1, 2, MANY_ROWS])
+def test_few_or_many_rows_of_any_columns_are_read_alike(kinds: tuple[ColumnKind, ...], count: int):
+    """One column or none of a kind, one row or many: every value stands in its column, at its row."""
+    features = tuple(Column(f"column {place}", kind) for place, kind in enumerate(kinds))
+    rows = [
+        {
+            one.name: row * 10.0 + place if one.kind == "number" else f"{row}-{place}"
+            for place, one in enumerate(features)
+        }
+        for row in range(count)
+    ]
+    sent = [one | {"at": "1970-01-01T00:00:01Z", "key": place} for place, one in enumerate(rows)]
+
+    read = RowReader(Schema(features, "late", "binary", "at", "key"), max_rows=50).read(
+        json.dumps({"rows": sent}).encode(), now_us=NOW_US
+    )
+
+    assert list(read.columns) == [one.name for one in features]
+    found = {name: list(values) for name, values in read.columns.items()}
+    assert found == {one.name: [row[one.name] for row in rows] for one in features}
+    assert read.timestamps == [1_000_000] * count
+    assert read.entity_ids == [str(place) for place in range(count)]
 
 
 WRONG_ROWS: list[tuple[str, dict[str, Any] | str, Problem]] = [
