@@ -19,7 +19,10 @@ from components.errors import LedgerError
 PREDICTIONS = "predictions"
 LABELS = "labels"
 
+# Who answered: the champion, or the challenger in its place; a shadow only scored the champion's rows, under their ids.
 CHAMPION = "champion"
+CANARY = "canary"
+SHADOW = "shadow"
 
 
 # One entry a row: a list, or an array of numbers, which is written as its bytes. Read back it is always a list.
@@ -45,7 +48,8 @@ class PredictionBatch(msgspec.Struct, kw_only=True, omit_defaults=True):
         inputs: Raw column name to values: numbers, texts, or None.
         outputs: Output name to values: `prediction` (0 or 1, the name of the class, or a value), and `probability` or
             `probabilities` (a list a row).
-        variant: `champion`, or whatever else was asked beside it.
+        variant: `champion`, `canary` or `shadow`. A shadow's batch has the ids of the champion's, and no inputs: they
+            stand there.
         rows: Number of rows, where there are no `ids`.
         caller_request_id: What the caller calls the request, where it says so.
     """

@@ -14,7 +14,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from components.data.batches import COMMON_TYPES, INPUT, OUTPUT, known_types
 from components.data.compaction import table_path
-from components.data.ledger import CHAMPION, LABELS, PREDICTIONS, segment_folder
+from components.data.ledger import CANARY, CHAMPION, LABELS, PREDICTIONS, SHADOW, segment_folder
 from components.data.segments import DAMAGED_SUFFIX
 from components.errors import DataError, LedgerError
 from components.records.rows import Schema
@@ -52,6 +52,8 @@ def labelled_rows(
 ) -> Path | None:
     """All labelled live rows as a Parquet file that looks like the training table: what a retraining adds to it.
 
+    A row that a canary answered is as true as any other; a shadow's is the champion's once more, and left out.
+
     Args:
         folder: The project's ledger folder.
         schema: Names and types of the columns.
@@ -67,7 +69,7 @@ def labelled_rows(
         LedgerError: If the tables cannot be read with this schema.
         DataError: If a time has no zone.
     """
-    rows = _joined(folder, schema, since, until).filter(pl.col("label").is_not_null())
+    rows = _joined(folder, schema, since, until, (CHAMPION, CANARY)).filter(pl.col("label").is_not_null())
     frame = collect_rows(folder, rows.select([*_raw(schema), label_of(schema).alias(target)]))
     if frame.is_empty():
         return None
@@ -82,17 +84,20 @@ def counts(folder: Path) -> dict[str, int]:
     """What the ledger's tables hold.
 
     Returns:
-        `predictions`: rows. `labels`: label messages, repeated ones included. `joined`: predictions that have a label.
+        `predictions`: rows that were answered. `shadows`: rows that a shadow scored beside them, which count nowhere
+        else. `labels`: label messages, repeated ones included. `joined`: predictions that have a label.
         `orphan_labels`: labelled ids without a prediction. `duplicates`: rows whose prediction id stands there already,
         0 unless exactly-once is broken. `damaged_segments`: files in which something was lost.
     """
     predictions, labels = scan_table(folder, PREDICTIONS), scan_table(folder, LABELS)
-    ids = predictions.select("prediction_id").collect()
+    rows = predictions.select("prediction_id", is_shadow=pl.col("variant") == SHADOW).collect()
+    ids = rows.filter(~pl.col("is_shadow")).select("prediction_id")
     labelled = newest_labels(labels).filter(pl.col("label").is_not_null()).select("prediction_id").collect()
     known = ids.unique()
     joined = labelled.join(known, on="prediction_id", how="semi").height
     return {
         "predictions": ids.height,
+        "shadows": rows.height - ids.height,
         "labels": labels.select(pl.len()).collect().item(),
         "joined": joined,
         "orphan_labels": labelled.height - joined,
@@ -101,13 +106,15 @@ def counts(folder: Path) -> dict[str, int]:
     }
 
 
-def _joined(folder: Path, schema: Schema, start: datetime | None, end: datetime) -> pl.LazyFrame:
-    """The champion's predictions from `start` to before `end`, with the column `label`, oldest first."""
+def _joined(
+    folder: Path, schema: Schema, start: datetime | None, end: datetime, variants: tuple[str, ...] = (CHAMPION,)
+) -> pl.LazyFrame:
+    """The predictions of these variants from `start` to before `end`, with the column `label`, oldest first."""
     for time in (start, end):
         if time is not None and time.tzinfo is None:
             raise DataError(f"the ledger's times are UTC, but {time} has no zone; give it one, such as {time}+00:00")
     rows = with_columns_of(scan_table(folder, PREDICTIONS), known_types(PREDICTIONS, schema))
-    rows = rows.filter(pl.col("variant") == CHAMPION, pl.col("event_time") < end)
+    rows = rows.filter(pl.col("variant").is_in(variants), pl.col("event_time") < end)
     if start is not None:
         rows = rows.filter(pl.col("event_time") >= start)
     labels = newest_labels(scan_table(folder, LABELS)).select("prediction_id", "label")

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from components.data.ledger import LabelBatch, Ledger, new_request_id
+from components.data.ledger import CANARY, LabelBatch, Ledger, new_request_id
 from components.serving import openapi, page
 from components.serving.answers import as_arrow, as_json
 from components.serving.bodies import ARROW, JSON
 from components.serving.bulk import read_bulk
-from components.serving.challenging import CANARY, Challenging
+from components.serving.challenging import Challenging
 from components.serving.counters import Counters
 from components.serving.explaining import explain
 from components.serving.keeping import to_keep

@@ -10,6 +10,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+from components.data.ledger import CANARY, SHADOW
 from components.errors import ModelRefused
 from components.records.models import Challenger
 from components.records.rows import Schema
@@ -18,9 +19,6 @@ from components.serving.refusals import without_folders
 from components.serving.rollout_counters import RolloutCounters
 
 log = logging.getLogger(__name__)
-
-CANARY = "canary"
-SHADOW = "shadow"
 
 # Chance alone hardly does this to a version that fails one request of a hundred; one that is broken is found at once.
 FAILURES_IN_A_ROW = 20

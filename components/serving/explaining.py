@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data.feeds import feeds
-from components.data.ledger import PREDICTIONS, PredictionBatch, read_predictions, segment_folder
+from components.data.ledger import PREDICTIONS, SHADOW, PredictionBatch, read_predictions, segment_folder
 from components.data.segments import read_frames, segments
 from components.errors import LedgerError
 from components.records.rows import Schema
@@ -61,7 +61,10 @@ def _in_segments(folder: Path, name: str) -> dict[str, Any] | None:
         except FileNotFoundError:
             continue  # it was compacted meanwhile, so the table has it
         for payload in payloads:
-            if needle in payload and name in (batch := read_predictions(payload)).ids:
+            if needle not in payload:
+                continue
+            batch = read_predictions(payload)
+            if batch.variant != SHADOW and name in batch.ids:
                 return _from_batch(batch, batch.ids.index(name))
     return None
 
@@ -96,7 +99,7 @@ def _in_table(folder: Path, name: str) -> dict[str, Any] | None:
 
     try:
         rows = pl.scan_delta(DeltaTable(folder / PREDICTIONS))
-        found = rows.filter(pl.col("prediction_id") == name).collect().to_dicts()
+        found = rows.filter(pl.col("prediction_id") == name, pl.col("variant") != SHADOW).collect().to_dicts()
     except TableNotFoundError:
         return None
     except (DeltaError, OSError, pl.exceptions.PolarsError) as err:

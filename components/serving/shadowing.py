@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from components.data.ledger import Ledger, PredictionBatch
+from components.data.ledger import SHADOW, Ledger, PredictionBatch
 from components.errors import LedgerError
-from components.serving.challenging import SHADOW, Challenging
+from components.serving.challenging import Challenging
 from components.serving.rollout_counters import RolloutCounters
 from components.serving.rows import Rows
 

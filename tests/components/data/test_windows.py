@@ -82,6 +82,26 @@ def test_other_variants_are_left_out(ledger, tmp_path):
     assert _read(tmp_path)["version"].to_list() == [1, 1]
 
 
+def test_a_shadow_counts_as_no_traffic_and_teaches_nothing(ledger, tmp_path):
+    """Its rows have the ids of the champion's, and their labels: each prediction is counted, and learned from, once."""
+    champion, canary = asked(2), asked(1, variant="canary", version=2)
+    ledger.record(champion)
+    ledger.record(asked(2, ids=champion.ids, variant="shadow", version=2, inputs={}))
+    ledger.record(canary)
+    ledger.label(told([*champion.ids, *canary.ids], [1.0, 0.0, 1.0]))
+
+    rows = _read(tmp_path)
+    until = START + timedelta(days=1)
+    learned = labelled_rows(tmp_path, SCHEMA, until=until, target="late", out=tmp_path / "learned.parquet")
+
+    assert sorted(rows["prediction_id"]) == champion.ids
+    assert rows["label"].to_list() == [1, 0]
+    assert learned is not None
+    assert sorted(pl.read_parquet(learned)["late"]) == [0, 1, 1]  # what a canary answered is as true as any
+    found = counts(tmp_path)
+    assert (found["predictions"], found["shadows"], found["joined"], found["duplicates"]) == (3, 2, 3, 0)
+
+
 def test_missing_values_have_one_spelling(ledger, tmp_path):
     """None, NaN and the empty text all read as null, as they do in the training table."""
     ledger.record(asked(2, inputs={"temp": [float("nan"), None], "carrier": ["", None]}))
@@ -120,6 +140,7 @@ def test_the_newest_label_wins(ledger, tmp_path):
     assert rows["label"].to_list() == [1, 0, 1]
     assert counts(tmp_path) | {"damaged_segments": 0} == {
         "predictions": 3,
+        "shadows": 0,
         "labels": 6,
         "joined": 3,
         "orphan_labels": 0,

@@ -68,6 +68,37 @@ def test_a_prediction_reads_the_same_from_the_segment_and_from_the_table(tmp_pat
     }
 
 
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_what_a_shadow_said_is_not_what_was_answered(tmp_path: Path, is_compacted: bool):
+    """Its row has the same id and may stand in a newer segment; the caller got the champion's answer."""
+    ledger = Ledger(tmp_path)
+    (name,) = record(ledger, [1.0])
+    answered = explain(tmp_path, name, tiny.SCHEMA)
+    ledger.close()
+    ledger.record(
+        PredictionBatch(
+            request_id=answered["request_id"],
+            model="tiny",
+            version=4,
+            config_sha256="c" * 64,
+            received_at=1_767_225_600_000_001,
+            latency_ms=0.5,
+            ids=[name],
+            timestamps=[1_767_312_000_000_000],
+            entity_ids=["7"],
+            inputs={},
+            outputs={"prediction": [0], "probability": [0.9]},
+            variant="shadow",
+        )
+    )
+    if is_compacted:
+        ledger.close()
+        compact(tmp_path, tiny.SCHEMA)
+
+    assert explain(tmp_path, name, tiny.SCHEMA) == answered
+    assert answered["variant"] == "champion"
+
+
 @pytest.mark.parametrize("name", ["", "x", "../../etc/passwd", "0" * 20 + "-0", "\ud800", "0" * 20 + "-" + "9" * 500])
 def test_an_unknown_id_is_not_found(tmp_path: Path, name: str):
     """Whatever is asked for, the answer says what would have been right and names no folder."""
