@@ -146,16 +146,18 @@ def retrain(project: ProjectFile, until: Until = None) -> None:
 @app.command()
 def predict(
     project: ProjectFile,
-    source: Annotated[Path, typer.Option("--input", help="Parquet or CSV file with raw rows.")],
-    output: Annotated[Path, typer.Option(help="Parquet file for the predictions.")],
+    source: Annotated[str, typer.Option("--input", help="Raw rows: Parquet, CSV, Delta table, or a database's URL.")],
+    output: Annotated[Path, typer.Option(help="Parquet file, CSV file or Delta table for the predictions.")],
+    query: Annotated[str | None, typer.Option(help="What to ask the database: a SELECT, or a table.")] = None,
     record: Annotated[bool, typer.Option(help="Keep the predictions in the ledger, for monitoring.")] = True,
 ) -> None:
-    """Answer every row of a file with the champion."""
+    """Answer every row with the champion; a run that was stopped goes on where it was."""
     _join(project)
+    from components.data.streams import sheltered
     from flows.predict import predict as flow
 
-    done = flow(project.resolve(), source.resolve(), output.resolve(), record=record)
-    rate = done.rows / max(done.seconds, 1e-3)
+    done = flow(project.resolve(), sheltered(source), output.resolve(), record=record, query=query)
+    rate = (done.rows - done.resumed_rows) / max(done.seconds, 1e-3)
     typer.echo(f"{done.rows:,} rows answered by version {done.version.version}, {rate:,.0f} a second: {done.output}")
 
 

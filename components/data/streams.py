@@ -23,6 +23,7 @@ from components.errors import DataError, ProjectFileError
 
 # Before a name: the address stands in that environment variable, and nowhere else.
 ENVIRONMENT = "env:"
+ADDRESS_VARIABLE = "EVERFIT_INPUT_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,24 @@ def open_stream(source: str | Path, query: str | None = None) -> Stream:
     if path.suffix.lower() == ".csv":
         return CsvRows(path)
     return DeltaRows(path) if (path / "_delta_log").is_dir() else ParquetRows(path)
+
+
+def sheltered(source: str) -> str:
+    """The source as it may be shown and kept: a path made absolute, an address with a password behind a variable.
+
+    That variable is set for this process, and for those that it starts.
+
+    Raises:
+        ProjectFileError: If it is no address.
+    """
+    if source.startswith(ENVIRONMENT):
+        return source
+    if "://" not in source:
+        return str(Path(source).expanduser().resolve())
+    if without_password(source) != source:
+        os.environ[ADDRESS_VARIABLE] = source
+        return f"{ENVIRONMENT}{ADDRESS_VARIABLE}"
+    return source
 
 
 def batches(

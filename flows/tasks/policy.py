@@ -44,7 +44,7 @@ POLICIES: dict[str, tuple[float, int]] = {
     "claim": (5, 3),
     "finish": (5, 3),
     "settle": (5, 3),
-    "predict_file": (240, 0),
+    "predict_file": (1440, 3),
 }
 RETRY_SECONDS = [2.0, 10.0, 30.0]
 

@@ -1,4 +1,4 @@
-"""The task that answers a file of rows."""
+"""The task that answers any number of rows."""
 
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from flows.tasks.policy import step
 
 
 @step
-def predict_file(project: Project, champion: ModelFiles, source: Path, output: Path, record: bool) -> Predicted:
-    """The champion's predictions for every row of the file, kept in the ledger that requests are kept in."""
+def predict_file(
+    project: Project, champion: ModelFiles, source: str, output: Path, record: bool, query: str | None
+) -> Predicted:
+    """The champion's predictions for every row of the source, kept in the ledger that requests are kept in."""
     ledger = Environment().ledger(project.name) if record else None
-    return batch.predict_file(champion, source, output, ledger=ledger, durability=project.serving.durability)
+    durability = project.serving.durability
+    return batch.predict_file(champion, source, output, ledger=ledger, durability=durability, query=query)
