@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.errors import NotEnoughRows
-from components.evaluation.intervals import SEED, Answers, delong_interval, ends
+from components.evaluation.intervals import SEED, Answers, delong_interval, delong_interval_apart, ends
 from components.evaluation.metrics import Metric, measure
 from components.evaluation.predicting import Array
 from components.evaluation.resampling import CHUNK, FEWEST_RESAMPLES, MOST_COUNTS, WEIGHTED, draw_counts
@@ -103,6 +103,48 @@ def compare(
     return Comparison(*values, low, high, coverage, int(truth.shape[0]), metric.lower_is_better)
 
 
+def compare_apart(
+    metric: Metric,
+    candidate: tuple[Array, Answers],
+    other: tuple[Array, Answers],
+    settings: EvaluationSettings,
+    *,
+    confidence: float,
+) -> Comparison:
+    """Both models measured on rows of their own, with the interval of the gain: wider than that on the same rows.
+
+    Args:
+        metric: What is measured.
+        candidate: True answers of shape (rows,) and the candidate's answers to them.
+        other: The same of the other model's rows.
+        settings: The number of resamples.
+        confidence: Coverage of the interval, between 0 and 1.
+
+    Returns:
+        The comparison, with the candidate's number of rows.
+    """
+    values = measured(metric, *candidate), measured(metric, *other)
+    low = high = math.nan
+    if all(map(math.isfinite, values)):
+        low, high = _interval_apart(metric, candidate, other, confidence, settings.bootstrap)
+    return Comparison(*values, low, high, confidence, int(candidate[0].shape[0]), metric.lower_is_better)
+
+
+def bootstrap_values(metric: Metric, truth: Array, answers: Answers, *, resamples: int, seed: int) -> Array:
+    """One model's metric on rows drawn again with replacement, shape (resamples,); NaN where undefined.
+
+    With more than 100,000 rows there are fewer resamples, and at least 100.
+    """
+    side = WEIGHTED[metric.name](truth, answers.prediction, answers.probability)
+    rows = truth.shape[0]
+    resamples = min(resamples, max(FEWEST_RESAMPLES, MOST_COUNTS // rows))
+    generator = np.random.default_rng(seed)
+    step = max(1, CHUNK // rows)
+    return np.concatenate(
+        [side(draw_counts(generator, min(step, resamples - start), rows)) for start in range(0, resamples, step)]
+    )
+
+
 def measured(metric: Metric, truth: Array, answers: Answers) -> float:
     """The metric's value; NaN where it is not defined."""
     try:
@@ -140,6 +182,28 @@ def _interval(
         assert other.probability is not None
         return delong_interval(truth, candidate.probability, other.probability, confidence=confidence)
     return ends(bootstrap_gains(metric, truth, candidate, other, resamples=resamples), confidence)
+
+
+def _interval_apart(
+    metric: Metric,
+    candidate: tuple[Array, Answers],
+    other: tuple[Array, Answers],
+    confidence: float,
+    resamples: int,
+) -> tuple[float, float]:
+    if metric.name == "roc_auc":
+        sides = []
+        for truth, answers in (candidate, other):
+            assert answers.probability is not None
+            sides.append((truth, answers.probability))
+        return delong_interval_apart(sides[0], sides[1], confidence=confidence)
+    first, second = (
+        bootstrap_values(metric, *side, resamples=resamples, seed=SEED + number)
+        for number, side in enumerate((candidate, other))
+    )
+    shared = min(first.size, second.size)  # the side with more rows may have fewer resamples
+    gains = second[:shared] - first[:shared] if metric.lower_is_better else first[:shared] - second[:shared]
+    return ends(gains, confidence)
 
 
 def _signed(*values: float) -> Callable[[float], str]:

@@ -65,6 +65,30 @@ def delong_interval(truth: Array, candidate: Array, champion: Array, *, confiden
     return _normal(float(of_positives.mean()), float(np.sqrt(variance)), confidence)
 
 
+def delong_interval_apart(
+    candidate: tuple[Array, Array], champion: tuple[Array, Array], *, confidence: float
+) -> tuple[float, float]:
+    """The same of two models that answered rows of their own: their variances add up.
+
+    Args:
+        candidate: True classes of shape (rows,), 0 or 1, and the candidate's scores of those rows.
+        champion: The same of the champion's rows.
+        confidence: Coverage of the interval, between 0 and 1.
+
+    Returns:
+        Lower and upper end; NaN with fewer than ten rows of a class on either side.
+    """
+    middle, variance = 0.0, 0.0
+    for sign, (truth, scores) in ((1, candidate), (-1, champion)):
+        positive = truth == 1
+        if min(positive.sum(), (~positive).sum()) < FEWEST_OF_A_CLASS:
+            return float("nan"), float("nan")
+        wins, losses = _wins(scores, positive), _wins(scores, ~positive)
+        middle += sign * float(wins.mean())
+        variance += float(wins.var(ddof=1) / wins.size + losses.var(ddof=1) / losses.size)
+    return _normal(middle, float(np.sqrt(variance)), confidence)
+
+
 def ends(values: Array, confidence: float) -> tuple[float, float]:
     """Lower and upper end of the interval that holds this share of the resampled values; NaN if too many are undefined.
 

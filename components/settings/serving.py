@@ -34,6 +34,11 @@ class RolloutSettings(Settings):
         timedelta(hours=1), description="How long a shadow, or each step of a canary, lasts at least."
     )
     min_rows: int = Field(1_000, ge=1, description="Rows that it must have answered in a step before the next.")
+    min_labelled_rows: int = Field(
+        0,
+        ge=0,
+        description="Labelled rows that it must have before the next; 0: labels that come late hold nothing up.",
+    )
     max_error_share: float = Field(0.001, ge=0, lt=1, description="Of its requests; more ends the rollout.")
     max_latency_ratio: float = Field(2.0, gt=0, description="Its p99 latency over the champion's; more ends it.")
     max_disagreement: float = Field(
