@@ -41,16 +41,14 @@ class Stage:
             LedgerError: If it cannot be kept.
         """
         self.forget(number)
-        with self._possible(), self._scratch() as scratch:
+        with self._scratch() as scratch:
             pen = Ledger(scratch, "process")
             try:
                 yield pen
             finally:
                 pen.close()
-            for place, file in enumerate(segments(segment_folder(scratch), PREDICTIONS)):
-                _sync(file)
-                file.rename(self._staged / f"{PREDICTIONS}-{self._run}-{number:06}-{place:03}{SUFFIX}")
-            _sync(self._staged)
+            with self._possible():
+                self._take(scratch, number)
 
     def forget(self, number: int) -> None:
         """Drop this part and all that come behind it: they were never said to be done."""
@@ -80,13 +78,21 @@ class Stage:
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """A folder for what is not finished; no empty one is left behind."""
-        self._staged.mkdir(parents=True, exist_ok=True)
+        with self._possible():
+            self._staged.mkdir(parents=True, exist_ok=True)
+            scratch = tempfile.TemporaryDirectory(prefix=".part-", dir=self._staged)
         try:
-            with tempfile.TemporaryDirectory(prefix=".part-", dir=self._staged) as scratch:
-                yield Path(scratch)
+            yield Path(scratch.name)
         finally:
+            scratch.cleanup()
             with suppress(OSError):  # not empty: parts are there
                 self._staged.rmdir()
+
+    def _take(self, scratch: Path, number: int) -> None:
+        for place, file in enumerate(segments(segment_folder(scratch), PREDICTIONS)):
+            _sync(file)
+            file.rename(self._staged / f"{PREDICTIONS}-{self._run}-{number:06}-{place:03}{SUFFIX}")
+        _sync(self._staged)
 
     @contextmanager
     def _possible(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from components.data.ledger import Ledger, PredictionBatch
 from components.data.segments import Durability
 from components.data.staging import Stage
 from components.data.streams import Stream, batches, open_stream
-from components.errors import DataError, NotEnoughRows
+from components.errors import DataError, EverfitError, NotEnoughRows
 from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Schema
 from components.serving.feeding import Array, Fed, feed
@@ -161,19 +161,27 @@ def _write_part(
     unfinished = file.with_suffix(".unfinished")
     rows = 0
     after: Answered | None = first
-    with unfinished.open("wb") as target:
-        with pa.ipc.new_file(target, first[0].schema) as writer:
-            # One part, one schema: a database's batches have the types that their values show.
-            while after is not None and rows < PART_ROWS and after[0].schema == first[0].schema:
-                table, kept = after
-                if pen is not None:
-                    pen.record(kept)
-                writer.write_table(table)
-                rows += table.num_rows
-                after = next(rest, None)
-        target.flush()
-        os.fsync(target.fileno())
-    unfinished.replace(file)
+    try:
+        with unfinished.open("wb") as target:
+            with pa.ipc.new_file(target, first[0].schema) as writer:
+                # One part, one schema: a database's batches have the types that their values show.
+                while after is not None and rows < PART_ROWS and after[0].schema == first[0].schema:
+                    table, kept = after
+                    if pen is not None:
+                        pen.record(kept)
+                    writer.write_table(table)
+                    rows += table.num_rows
+                    after = next(rest, None)
+            target.flush()
+            os.fsync(target.fileno())
+        unfinished.replace(file)
+    except (OSError, pa.ArrowException) as err:
+        if isinstance(err, EverfitError):  # a passing fault is an OSError too
+            raise
+        raise DataError(
+            f"wanted to write predictions to {file.parent}, but the system said: {err}; make room there, and run it "
+            "again: it goes on where it was"
+        ) from err
     return rows, after
 
 
