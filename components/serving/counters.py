@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from components.serving.rollout_counters import RolloutCounters
+
 # BentoML gives its workers one folder to write their counts to; without it (one process, a test) they stay in memory.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -26,10 +28,16 @@ class Counters:
         self._seconds = Histogram(
             "everfit_request_seconds", "Seconds from request to answer.", ["route"], registry=registry, buckets=SECONDS
         )
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.rows = Counter("everfit_rows", "Rows predicted and kept in the ledger.", registry=registry)
         self.labels = Counter("everfit_labels", "Labels kept in the ledger.", registry=registry)
         self.ledger_failures = Counter(
             "everfit_ledger_failures", "Requests refused because the ledger could not be written.", registry=registry
+        )
+        self.rows_not_kept = Counter(
+            "everfit_rows_not_kept",
+            "Rows predicted though the ledger could not be written (serving.on_ledger_failure: serve).",
+            registry=registry,
         )
         self._refused = Counter(
             "everfit_refused", "Requests refused though nothing was wrong with them.", ["reason"], registry=registry
@@ -41,6 +49,7 @@ class Counters:
         self.follow_failures = Counter(
             "everfit_follow_failures", "Looks at the registry, or versions, that failed.", registry=registry
         )
+        self.rollout = RolloutCounters(registry)
         self.version = Gauge(
             "everfit_model_version", "Version that answers.", registry=registry, multiprocess_mode="liveall"
         )
@@ -53,12 +62,22 @@ class Counters:
             status: HTTP status.
             seconds: From request to answer.
         """
-        self._requests.labels(route, str(int(HTTPStatus(status)))).inc()
-        self._seconds.labels(route).observe(seconds)
+        # Looking a labelled child up costs more than counting with it, so each is looked up once.
+        known = self._answered.get((route, status))
+        if known is None:
+            one = self._requests.labels(route, str(int(HTTPStatus(status))))
+            known = self._answered[route, status] = (one, self._seconds.labels(route))
+        known[0].inc()
+        known[1].observe(seconds)
 
     def refused(self, reason: str) -> None:
-        """Count one request that was refused for who sent it or when: key, scope, rate, queue, bytes, late, deadline."""
+        """Count one request refused for its sender or its time: key, scope, rate, queue, bytes, late, deadline."""
         self._refused.labels(reason).inc()
+
+    def shed(self, route: str, count: int) -> None:
+        """Count requests that were refused unparsed because the queue was full; nobody took their time."""
+        self._requests.labels(route, "503").inc(count)
+        self._refused.labels("queue").inc(count)
 
     def key_used(self, name: str) -> None:
         """Count one request with a key; a key that is not counted any more can be removed."""
