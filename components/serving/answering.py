@@ -17,7 +17,7 @@ from components.serving.bulk import read_bulk
 from components.serving.challenging import Challenging
 from components.serving.counters import Counters
 from components.serving.explaining import explain
-from components.serving.keeping import to_keep
+from components.serving.keeping import Keeper, Said, to_keep
 from components.serving.predictor import Live, Outputs, Predictor
 from components.serving.refusals import NO_CHAMPION, Refused, without_folders
 from components.serving.rows import Rows
@@ -57,12 +57,12 @@ class Answering:
 
     Args:
         follower: Holds the version that answers.
-        ledger: Where every prediction and label is written before it is answered.
+        ledger: The ledger, for what a shadow says behind the answers.
         ledger_folder: Where it stands, to look up what was answered.
         counters: What is counted.
         max_rows: Largest number of rows in one request.
         max_bytes: Largest body of one request.
-        waits_for_disk: Whether a write to the ledger takes as long as a disk does.
+        keeper: Writes to the ledger, before anything is answered.
     """
 
     def __init__(
@@ -74,13 +74,12 @@ class Answering:
         *,
         max_rows: int,
         max_bytes: int,
-        waits_for_disk: bool = False,
+        keeper: Keeper,
     ) -> None:
         self.counters = counters
         self.max_bytes = max_bytes
-        self.waits_for_disk = waits_for_disk
+        self.keeper = keeper
         self._follower = follower
-        self._ledger = ledger
         self._ledger_folder = ledger_folder
         self._max_rows = max_rows
         self._encoder = msgspec.json.Encoder()
@@ -90,13 +89,14 @@ class Answering:
         """Ask no shadow any more; the ledger is not used when this returns."""
         self._shadowing.close()
 
-    def predict(self, body: bytes, kind: str = JSON, wants: str = JSON) -> bytes:
-        """The answer to POST /predict; when it returns, every prediction stands in the ledger.
+    def predict(self, body: bytes, kind: str = JSON, wants: str = JSON, caller_request_id: str | None = None) -> Said:
+        """The answer to POST /predict; when it returns, every prediction is written to the ledger, but not settled.
 
         Args:
             body: The rows.
             kind: Content type of the body: `JSON`, `ARROW` or `PARQUET`.
             wants: Content type of the answer: `JSON` or `ARROW`.
+            caller_request_id: What the caller calls the request.
 
         Raises:
             Refused: 400, 413 or 422 if the rows are wrong, 503 if there is no version to ask.
@@ -118,28 +118,29 @@ class Answering:
         answered = time.perf_counter()
         latency_ms = (answered - started) * 1000
         kept = to_keep(predictor, rows, outputs, received_us=received_us, latency_ms=latency_ms)
+        kept.caller_request_id = caller_request_id
         if challenger is not None and predictor is challenger.predictor:
             kept.variant = CANARY
-        self._ledger.record(kept, is_checked=True)
-        self.counters.rows.inc(len(rows))
+        is_kept = self.keeper.predictions(kept)
         if challenger is not None and challenger.is_shadow:
             self._shadowing.add(challenger, rows, kept, other_ms=(asked - started) * 1000)
-        return (as_arrow if wants == ARROW else as_json)(kept, outputs, predictor.schema)
+        answer = (as_arrow if wants == ARROW else as_json)(kept, outputs, predictor.schema)
+        return Said(answer, kept.request_id, len(rows), is_kept)
 
-    def label(self, body: bytes) -> bytes:
-        """The answer to POST /labels; when it returns, every label stands in the ledger.
+    def label(self, body: bytes) -> Said:
+        """The answer to POST /labels; when it returns, every label is written to the ledger, but not settled.
 
         Raises:
             Refused: 400 or 422 if the labels are wrong, 503 if there is no version whose target they could be.
             LedgerError: If the labels could not be kept.
         """
         labels = self._live().predictor.labels.read(body)
-        received_us = time.time_ns() // 1000
-        self._ledger.label(
-            LabelBatch(request_id=new_request_id(), received_at=received_us, ids=labels.ids, labels=list(labels.labels))
+        received_us, request_id = time.time_ns() // 1000, new_request_id()
+        self.keeper.labels(
+            LabelBatch(request_id=request_id, received_at=received_us, ids=labels.ids, labels=list(labels.labels))
         )
         self.counters.labels.inc(len(labels.ids))
-        return self._encoder.encode({"accepted": len(labels.ids)})
+        return Said(self._encoder.encode({"accepted": len(labels.ids)}), request_id)
 
     def explain(self, name: str) -> bytes:
         """The answer to GET /explain/{id}.

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from components.serving.access import Access
 from components.serving.admission import Admission, Patience
 from components.serving.bodies import ARROW, JSON, PARQUET, Gone, read_body
 from components.serving.refusals import Refused
+from components.serving.request_ids import REQUEST_ID_HEADER, caller_request_id
 
 if TYPE_CHECKING:  # BentoML imports this in its own process too, which answers nothing
     from components.serving.answering import Answering
+    from components.serving.keeping import Said
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ PROBES = ("/livez", "/readyz")
 EXPLAIN = "/explain/{id}"
 METRICS = "/metrics"
 
+# Of an answer that the ledger does not hold, where the project's owner wanted it sent all the same.
+NOT_KEPT = (b"x-everfit-kept", b"no")
+
 
 @dataclass(slots=True)
 class Asked:
@@ -55,6 +60,7 @@ class Asked:
         headers: Their names are in lower case.
         arrived: When its headers were there, of `time.perf_counter`.
         held_bytes: What its body takes of the worker's share, where it came in pieces.
+        answer_headers: Headers of the answer beside its type and length.
     """
 
     scope: Scope
@@ -63,6 +69,7 @@ class Asked:
     headers: dict[bytes, bytes]
     arrived: float
     held_bytes: int = 0
+    answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 Answer = tuple[int, str, bytes]  # status, content type, body
@@ -121,6 +128,7 @@ class App:
         finally:
             if asked.held_bytes:
                 self._admission.hold(-asked.held_bytes)
+        more += asked.answer_headers
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -151,15 +159,25 @@ class App:
 
     async def _predict(self, asked: Asked) -> Answer:
         wants = _wanted(asked.headers.get(b"accept", b""))
-        return 200, wants, await self._keep(asked, self._open().predict, (JSON, ARROW, PARQUET), wants)
+        name = caller_request_id(asked.headers)
+        if name is not None:  # before anything can go wrong, so that a refusal has it too
+            asked.answer_headers.append((REQUEST_ID_HEADER, name.encode()))
+        said = await self._keep(asked, self._open().predict, (JSON, ARROW, PARQUET), wants, name)
+        if name is None:
+            asked.answer_headers.append((REQUEST_ID_HEADER, said.request_id.encode()))
+        if not said.is_kept:
+            asked.answer_headers.append(NOT_KEPT)
+        return 200, wants, said.body
 
     async def _labels(self, asked: Asked) -> Answer:
-        def label(body: bytes, kind: str) -> bytes:
+        def label(body: bytes, kind: str) -> "Said":
             return self._open().label(body)
 
-        return 200, JSON, await self._keep(asked, label, (JSON,))
+        return 200, JSON, (await self._keep(asked, label, (JSON,))).body
 
-    async def _keep(self, asked: Asked, answer: Callable[..., bytes], kinds: tuple[str, ...], *how: str) -> bytes:
+    async def _keep(
+        self, asked: Asked, answer: "Callable[..., Said]", kinds: tuple[str, ...], *how: str | None
+    ) -> "Said":
         """The answer to a request that writes to the ledger; one that cannot be kept is not answered."""
         answering = self._open()
         patience = Patience(asked.headers, seconds=self._admission.seconds, arrived=asked.arrived)
@@ -174,26 +192,27 @@ class App:
         patience.body_is_there()
         self._admission.enter()
         try:
-            if len(body) <= INLINE_BYTES and not answering.waits_for_disk:
+            if len(body) <= INLINE_BYTES:
                 patience.check()
-                return answer(body, kind, *how)
-            return await self._in_thread(patience, answer, body, kind, *how)
+                said = answer(body, kind, *how)
+            else:
+                said = await self._in_thread(patience, answer, body, kind, *how)
+            return await answering.keeper.settled(said)
         except LedgerError as err:
-            answering.counters.ledger_failures.inc()
-            log.error("ledger not written error=%s", err)
             raise Refused(503, "the ledger could not be written, so nothing was answered; the log says why") from err
         finally:
             self._admission.leave()
 
-    async def _in_thread(self, patience: Patience, answer: Callable[..., bytes], body: bytes, *how: str) -> bytes:
+    async def _in_thread(
+        self, patience: Patience, answer: "Callable[..., Said]", body: bytes, *how: str | None
+    ) -> "Said":
         """The same, not in the way of others; what has waited for its thread too long is refused there."""
 
-        def begin() -> bytes:
+        def begin() -> "Said":
             patience.check()
             return answer(body, *how)
 
-        threads = self._big_bodies if len(body) > INLINE_BYTES else None
-        return await asyncio.get_running_loop().run_in_executor(threads, begin)
+        return await asyncio.get_running_loop().run_in_executor(self._big_bodies, begin)
 
     async def _explain(self, asked: Asked) -> Answer:
         self._admission.enter()

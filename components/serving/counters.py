@@ -10,8 +10,6 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from components.serving.rollout_counters import RolloutCounters
 
-from components.serving.rollout_counters import RolloutCounters
-
 # BentoML gives its workers one folder to write their counts to; without it (one process, a test) they stay in memory.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -51,7 +49,6 @@ class Counters:
         self.follow_failures = Counter(
             "everfit_follow_failures", "Looks at the registry, or versions, that failed.", registry=registry
         )
-        self.rollout = RolloutCounters(registry)
         self.rollout = RolloutCounters(registry)
         self.version = Gauge(
             "everfit_model_version", "Version that answers.", registry=registry, multiprocess_mode="liveall"

@@ -13,6 +13,7 @@ from components.serving.answering import Answering, Holder
 from components.serving.command import STARTER_VARIABLE
 from components.serving.counters import Counters
 from components.serving.follower import Follower
+from components.serving.keeping import Keeper
 from components.serving.pinned import Pinned
 from components.settings.environment import Environment
 from components.settings.project import Project
@@ -37,7 +38,13 @@ class Worker:
         project = load_project(project_file)
         serving = project.serving
         counters = Counters()
-        self._ledger = Ledger(environment.ledger(project.name), durability=serving.durability)
+        self._ledger = Ledger(environment.ledger(project.name), serving.durability, syncs_apart=True)
+        keeper = Keeper(
+            self._ledger,
+            counters,
+            waits_for_disk=serving.durability == "disk",
+            serves_unkept=serving.on_ledger_failure == "serve",
+        )
         self.access = Access(environment)
         self.admission = Admission(serving.limits, max_bytes=int(serving.max_body_mb * 1e6))
         self._holder = _holder(project, environment, counters)
@@ -48,7 +55,7 @@ class Worker:
             counters,
             max_rows=serving.max_rows,
             max_bytes=int(serving.max_body_mb * 1e6),
-            waits_for_disk=serving.durability == "disk",
+            keeper=keeper,
         )
 
     def start(self) -> None:
