@@ -79,6 +79,12 @@ def challenger(name: str) -> Challenger | None:
     return _from_json(record(found), found.tags[STATE])
 
 
+def holder(name: str) -> ModelVersion | None:
+    """The version that has the alias `challenger`, whoever set it; None if none has it."""
+    found = _holder(name)
+    return record(found) if found is not None else None
+
+
 def put(wanted: Challenger) -> None:
     """This version is the challenger, at this step; doing it twice changes nothing.
 
@@ -143,7 +149,7 @@ def clear(
         client.delete_registered_model_alias(version.name, CHALLENGER)
     log.info("challenger cleared model=%s version=%d %s: %s", version.name, version.version, ending, reason)
     _tell_ends(version.name)
-    return [episode for episode in episodes(version.name) if episode.version == version.version][-1]
+    return next((one for one in reversed(episodes(version.name)) if one.version == version.version), None)
 
 
 def episodes(name: str) -> list[Episode]:
@@ -208,7 +214,7 @@ def _of_version(item: Any, holder: Any) -> list[Episode]:
             found[-1] = Episode(version.version, (step,))
         else:
             found.append(Episode(version.version, (step,)))
-    if is_holder and found:
+    if is_holder and found and STATE in item.tags:
         found[-1] = _running(found[-1], _from_json(version, item.tags[STATE]))
     return [episode for episode in found if episode.ending or (is_holder and episode is found[-1])]
 

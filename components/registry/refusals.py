@@ -29,3 +29,14 @@ def note_refused(version: ModelVersion, reason: str, at: datetime) -> None:
     with reaching(f"a place for the refusal of version {version.version} of {version.name}"):
         MlflowClient().set_model_version_tag(version.name, str(version.version), REFUSED, sentence)
     log.info("refusal noted model=%s version=%d", version.name, version.version)
+
+
+def refused_since(version: ModelVersion, since: datetime) -> str:
+    """Why an endpoint did not take the version since that moment, with the time; empty if none refused it.
+
+    Raises:
+        PassingFault: If the registry cannot be reached.
+    """
+    with reaching(f"the refusals of version {version.version} of {version.name}"):
+        sentence: str = MlflowClient().get_model_version(version.name, str(version.version)).tags.get(REFUSED, "")
+    return sentence if sentence >= f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S}" else ""

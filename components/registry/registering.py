@@ -30,6 +30,7 @@ from components.registry.figures import making_figures, score_figures
 from components.registry.packing import GRAPH, MANIFEST, REFERENCE, SCHEMA, Manifest, file_sha256
 from components.registry.signatures import signature
 from components.registry.stories import birth_story, model_story, run_name, version_tags
+from components.registry.thresholds import birth_tag
 from components.registry.tracking import PRESENT, experiment_id, reaching
 from components.settings.project import Project
 
@@ -85,6 +86,7 @@ def register(
             _log_scores(run_id, model_id, fitted, workshop, scorecard, split)
             _log_epochs(run_id, fitted)
             tags = version_tags(lineage, split, variant) | {"manifest_sha256": file_sha256(packed / MANIFEST)}
+            tags |= birth_tag(project.monitoring)
             made = MlflowClient().create_model_version(
                 project.name,
                 f"models:/{model_id}",

@@ -1,7 +1,8 @@
 """Back to an earlier version: one move of the alias, from which all else follows or is told again.
 
-Endpoint, drift reference and the yardstick of quality belong to the version and go where the alias goes. A rollback
-that is cut off has moved nothing, or has moved everything and lacks only some words, which the next one adds.
+Endpoint, drift reference, thresholds and the yardstick of quality belong to the version and go where the alias goes; a
+challenger counts only against the champion that it was judged against, so it ends there and then. A rollback that is
+cut off has moved nothing, or has moved everything and lacks only some words, which the next one adds.
 """
 
 import logging
@@ -12,10 +13,12 @@ from mlflow import MlflowClient
 
 from components.errors import ModelNotFound, ModelRefused
 from components.records.models import ModelVersion
+from components.registry import challengers, thresholds
 from components.registry.moves import Move, note_of
 from components.registry.stories import TAG_CHARACTERS, rollback_tags, with_rollbacks
 from components.registry.tracking import address, reaching
 from components.registry.versions import CHAMPION, champion, moves, registered, version
+from components.settings.project import MonitoringSettings
 
 log = logging.getLogger(__name__)
 
@@ -48,17 +51,21 @@ def target(name: str, number: int | None = None) -> ModelVersion:
     return version(name, before)
 
 
-def roll_back(to: ModelVersion, *, who: str, reason: str, at: datetime) -> Move | None:
+def roll_back(
+    to: ModelVersion, *, who: str, reason: str, at: datetime, settings: MonitoringSettings | None = None
+) -> Move | None:
     """The alias stands on this version, and it is written down who moved it, when, why and from where.
 
-    The steps, of which the second is the rollback: a note on this version, the alias, tags and descriptions of both
-    versions. Doing it twice changes nothing, and tells what an earlier one had no time to tell.
+    The steps, of which the third is the rollback: the version's thresholds, a note on this version, the alias, the
+    challenger's end, tags and descriptions of both versions. Doing it twice changes nothing, and tells what an earlier
+    one had no time to tell.
 
     Args:
         to: Where to.
         who: Who wants it.
         reason: Why.
         at: When (aware).
+        settings: What the project file says of monitoring now, over which the version's own thresholds hold again.
 
     Returns:
         The move; None if the version was champion already.
@@ -72,15 +79,19 @@ def roll_back(to: ModelVersion, *, who: str, reason: str, at: datetime) -> Move 
     if current is None:
         raise ModelNotFound(f"wanted to roll back the champion of {to.name}, found none; make one with everfit train")
     if current.version == to.version:
+        _end_challenger(to, who=who, reason=reason, at=at)
         tell(to.name)
         return None
     _refuse_unjudged(to)
+    if settings is not None:
+        thresholds.overrule(to, settings)
     move = Move(to.version, current.version, at.astimezone(UTC), reason[:TAG_CHARACTERS], who, is_rollback=True)
     with reaching(f"the alias {CHAMPION} for version {to.version} of {to.name}"):
         client = MlflowClient()
         client.set_model_version_tag(to.name, str(to.version), *note_of(move))
         client.set_registered_model_alias(to.name, CHAMPION, str(to.version))
     log.info("rolled back model=%s to=%d from=%d who=%s reason=%r", to.name, to.version, current.version, who, reason)
+    _end_challenger(to, who=who, reason=reason, at=at)
     tell(to.name)
     return move
 
@@ -92,6 +103,13 @@ def tell(name: str) -> None:
         for item in registered(name) if rollbacks else []:
             concerned = [move for move in rollbacks if int(item.version) in {move.version, move.before}]
             _tell(item, concerned)
+
+
+def _end_challenger(to: ModelVersion, *, who: str, reason: str, at: datetime) -> None:
+    running = challengers.holder(to.name)
+    if running is not None:
+        told = f"rolled back to version {to.version}: {reason}"
+        challengers.clear(running, told, at, ending="rolled back", who=who)
 
 
 def _tell(item: Any, concerned: list[Move]) -> None:

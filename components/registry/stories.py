@@ -18,6 +18,7 @@ ROLLED_BACK = "- **Rolled back**"
 CHALLENGED = "- **Challenger"
 # Of a version that went to and fro, the newest; all stand in tags.
 ROLLBACKS_TOLD = 5
+LET_THROUGH = "May become champion"
 OUTCOMES = {
     "promote": "Promoted",
     "reject": "Rejected",
@@ -98,9 +99,11 @@ def with_verdict(story: str, verdict: Verdict, at: datetime | None) -> str:
     """The story with the verdict behind it, in place of an earlier one."""
     birth = story.partition(VERDICT_HEADING)[0].rstrip()
     when = f" on {at:%Y-%m-%d %H:%M} UTC" if at else ""
+    # A verdict that lets a version through makes it champion at a moment, or a challenger first.
+    outcome = LET_THROUGH if verdict.promote and not at else OUTCOMES[verdict.outcome]
     lines = [
         VERDICT_HEADING,
-        f"**{OUTCOMES[verdict.outcome]}**{when}: {verdict.reason}",
+        f"**{outcome}**{when}: {verdict.reason}",
         "",
         f"| {verdict.metric} | on {verdict.rows:,} rows |",
         "|---|---|",

@@ -141,39 +141,37 @@ def test_what_is_cut_off_before_any_write_is_fully_old_or_fully_new(server, verd
         name = f"cut-{what}-{method.replace('_', '-')}-{calls}"
         promoted(name, verdict, count=1)
         older, second = bare(name), bare(name)
-        if what == "begin":
-            put(canary(older))
-            old, new = canary(older), canary(second, hours=1)
-            act = lambda new=new: put(new)  # noqa: E731 - the same three ways are asked twice
-        elif what == "step":
-            put(canary(second))
-            old, new = canary(second), canary(second, 1)
-            act = lambda new=new: put(new)  # noqa: E731
-        else:
-            put(canary(second))
-            old, new = canary(second), None
-            act = lambda second=second: clear(second, "slow", AT + 2 * HOUR)  # noqa: E731
+        put(canary(older if what == "begin" else second))
+        old = challenger(name)
+        new = {"begin": canary(second, hours=1), "step": canary(second, 1), "end": None}[what]
         with monkeypatch.context() as patch:
             was_cut = _cut_after(patch, method, calls)
             with suppress(KeyboardInterrupt):
-                act()
+                _act(new, second)
         found = challenger(name)
 
         assert found in {old, new}
         running = [(e.version, e.steps[-1]) for e in episodes(name) if not e.ending]
         assert running == ([(found.version.version, found)] if found else [])
 
-        act()
+        _act(new, second)
 
         assert challenger(name) == new
-        running = [e.steps[-1] for e in episodes(name) if not e.ending]
-        assert running == ([new] if new else [])
+        assert [e.steps[-1] for e in episodes(name) if not e.ending] == ([new] if new else [])
         if what != "step":
             assert "**Challenger" in in_mlflow(older if what == "begin" else second).description
         if not was_cut:
             break
         calls += 1
     assert calls > 0
+
+
+def _act(new: Challenger | None, version: ModelVersion) -> None:
+    """Put the challenger, or end it."""
+    if new is not None:
+        put(new)
+    else:
+        clear(version, "slow", AT + 2 * HOUR)
 
 
 def _cut_after(patch: pytest.MonkeyPatch, method: str, calls: int) -> list[bool]:

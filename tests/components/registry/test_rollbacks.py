@@ -14,12 +14,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import ModelNotFound, ModelRefused
-from components.records.models import ModelVersion
-from components.registry import versions
+from components.records.models import Challenger, ModelVersion
+from components.registry import challengers, versions
 from components.registry.history import live_at, live_history, record_live
 from components.registry.rollbacks import roll_back, target
 from components.registry.stories import DESCRIPTION_CHARACTERS
+from components.registry.thresholds import in_force, keep
 from components.registry.tracking import experiment_id
+from components.settings.project import MonitoringSettings
 
 HERE = "http://127.0.0.1:3000"
 AT = datetime(2013, 4, 2, 6, 30, tzinfo=UTC)
@@ -239,6 +241,52 @@ def test_a_reason_of_many_lines_stays_one_line_and_the_story_fits(server, verdic
     assert told == in_mlflow(second).description
 
 
+LOOSE, TIGHT = (MonitoringSettings(drift_threshold=effect) for effect in (0.3, 0.05))
+
+
+@pytest.mark.parametrize(
+    ("step", "method", "calls"),
+    [
+        ("the thresholds", "set_model_version_tag", 0),
+        ("the note", "set_model_version_tag", 1),
+        ("the alias", "set_registered_model_alias", 0),
+        ("the challenger's end", "set_model_version_tag", 2),
+        ("the challenger's alias", "delete_registered_model_alias", 0),
+        ("the first word", "set_model_version_tag", 3),
+    ],
+)
+def test_challenger_and_thresholds_go_with_the_alias_wherever_it_is_cut_off(
+    server, verdict, monkeypatch, step, method, calls
+):
+    """Until the alias moves the challenger runs and the file's thresholds hold; from then on neither, in one step."""
+    name = f"all-{calls}-{method.replace('_', '-')}"
+    first, second = promoted(name, verdict, count=2)
+    third = bare(name)
+    keep(first, LOOSE)
+    keep(second, TIGHT)
+    challengers.put(Challenger(third, "canary", 0.05, 0, AT + 4 * DAY, champion=second.version))
+    with monkeypatch.context() as patch:
+        _cut(patch, method, calls)
+        with pytest.raises(KeyboardInterrupt):
+            roll_back(first, at=AT + 5 * DAY, settings=TIGHT, **WHY)
+
+    champion = versions.champion(name)
+    running = challengers.challenger(name)
+    is_new = step in {"the challenger's end", "the challenger's alias", "the first word"}
+    assert champion == (first if is_new else second)
+    assert bool(running and running.challenges(champion)) is not is_new
+    assert in_force(champion, TIGHT).drift_threshold == (0.3 if is_new else 0.05)
+
+    roll_back(first, at=AT + 6 * DAY, settings=TIGHT, **WHY)
+
+    assert versions.champion(name) == first
+    assert in_force(first, TIGHT).drift_threshold == 0.3
+    assert challengers.challenger(name) is None
+    ended = challengers.episodes(name)[-1]
+    assert (ended.version, ended.ending, ended.who) == (3, "rolled back", "ann@desk")
+    assert ended.reason == "rolled back to version 1: too many alarms"
+
+
 TRIALS = 12
 PROGRAM = """
 import os, sys
@@ -246,7 +294,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from components.registry import rollbacks, tracking
 from components.settings.environment import Environment
+from components.settings.project import MonitoringSettings
 
+settings = MonitoringSettings(drift_threshold=float(sys.argv[3]))
 tracking.connect(Environment(home=Path(sys.argv[1]), tracking_uri=sys.argv[2]))
 for line in sys.stdin:  # each rollback in a process of its own, forked from here: the imports take two seconds
     if child := os.fork():
@@ -254,16 +304,20 @@ for line in sys.stdin:  # each rollback in a process of its own, forked from her
         os.waitpid(child, 0)
         print("ended", flush=True)
     else:
-        rollbacks.roll_back(rollbacks.target("killed", int(line)), who="ann", reason="trial", at=datetime.now(UTC))
+        to = rollbacks.target("killed", int(line))
+        rollbacks.roll_back(to, who="ann", reason="trial", at=datetime.now(UTC), settings=settings)
         os._exit(0)
 """
 
 
 @pytest.mark.slow
 def test_a_rollback_killed_at_any_moment_is_fully_old_or_fully_new(server, verdict):
-    """kill -9 at moments from its first to its last: alias and history agree, and the next one completes the rest."""
+    """kill -9 at moments from its first to its last: all agree with the alias, and the next one completes the rest."""
     first, second = promoted("killed", verdict, count=2)
-    command = [sys.executable, "-c", PROGRAM, str(server.home), str(server.tracking_uri)]
+    third = bare("killed")
+    for version in (first, second):
+        keep(version, LOOSE)
+    command = [sys.executable, "-c", PROGRAM, str(server.home), str(server.tracking_uri), "0.05"]
     dice, ends = random.Random(7), {"old": 0, "new": 0}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         assert _killed(program, first, None) > 0  # waits for the imports
@@ -272,6 +326,8 @@ def test_a_rollback_killed_at_any_moment_is_fully_old_or_fully_new(server, verdi
             old = versions.champion("killed")
             new = first if old == second else second
             past = versions.moves("killed")
+            keep(old, LOOSE.model_copy(update={"drift_threshold": 0.2}))
+            challengers.put(Challenger(third, "canary", 0.05, 0, datetime.now(UTC), champion=old.version))
             _killed(program, new, whole * (slot + dice.random()) / TRIALS)
 
             champion, moves = versions.champion("killed"), versions.moves("killed")
@@ -279,9 +335,14 @@ def test_a_rollback_killed_at_any_moment_is_fully_old_or_fully_new(server, verdi
             assert moves[:-1] == past if champion == new else moves == past
             assert moves[-1].version == champion.version
             assert live_at("killed", datetime.now(UTC)).version == champion.version
+            running = challengers.challenger("killed")
+            assert bool(running and running.challenges(champion)) is (champion == old)
+            assert in_force(new, TIGHT).drift_threshold in ({0.3, 0.2} if champion == new else {0.3, 0.2, 0.05})
             ends["new" if champion == new else "old"] += 1
 
-            roll_back(target("killed", new.version), at=datetime.now(UTC), **WHY)
+            roll_back(target("killed", new.version), at=datetime.now(UTC), settings=TIGHT, **WHY)
+            assert challengers.challenger("killed") is None
+            assert in_force(new, TIGHT).drift_threshold in {0.3, 0.2}
             assert versions.champion("killed") == new
             assert len(versions.moves("killed")) == len(past) + 1
             newest = versions.moves("killed")[-1].at.isoformat()
