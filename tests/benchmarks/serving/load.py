@@ -1,6 +1,7 @@
 """Load on one side: is it ready, is it right, how many requests a second does it answer, and what does that take."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -14,7 +15,7 @@ import psutil
 
 from tests.benchmarks.serving.network import OUTPUTS, columns, json_rows, open_session
 from tests.benchmarks.serving.sides import Side
-from tests.components.serving.conftest import Program, post, wait_for
+from tests.components.serving.conftest import START_SECONDS, Program, post
 
 SCRIPT = """
 local file = io.open("{body}", "rb")
@@ -23,6 +24,8 @@ wrk.headers["content-type"] = "{kind}"
 wrk.body = file:read("*all")
 """
 JSON = "application/json"
+# Between two looks at a side that starts; a tenth of a second would be a twentieth of what is measured.
+LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,10 @@ def start(side: Side) -> float:
     """Start it; seconds until it says that it can predict."""
     begun = time.perf_counter()
     side.program.start()
-    wait_for(lambda: _is_ready(side), why=side.program.log.read_text)
+    while not _is_ready(side):
+        if time.perf_counter() > begun + START_SECONDS:
+            raise SystemExit(f"wanted {side.path} to be served, but it is not ready:\n{side.program.log.read_text()}")
+        time.sleep(LOOK_SECONDS)
     return time.perf_counter() - begun
 
 
@@ -84,6 +90,18 @@ def put_load(side: Side, body: bytes, folder: Path, *, seconds: int, connections
     requests = int(words[words.index("requests") - 1])
     rate = float(words[words.index("Requests/sec:") + 1])
     return Load(rate, _ms(words[words.index("50%") + 1]), _ms(words[words.index("99%") + 1]), cpu / requests * 1e6)
+
+
+def imported(side: Side) -> set[str]:
+    """The packages that all of its processes import until it says that it can predict; it is started for this alone."""
+    side.program.env["PYTHONPROFILEIMPORTTIME"] = "1"
+    try:
+        start(side)
+    finally:
+        side.program.kill()
+    return set(
+        re.findall(r"^import time: .*\| +([^\s.]+)$", side.program.log.read_text(errors="replace"), re.MULTILINE)
+    )
 
 
 def worker_megabytes(program: Program) -> float:

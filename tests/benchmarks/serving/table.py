@@ -11,6 +11,7 @@ from tests.benchmarks.serving.load import Load
 from tests.benchmarks.serving.sides import BY_HAND, OURS
 
 WIDTH = 30
+GOAL_WIDTH = 60
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,28 @@ class Standing:
 
     ready_seconds: float
     megabytes: float
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One thing that the service is meant to reach.
+
+    Attributes:
+        what: What is measured, with its unit or what it is a share of.
+        found: What was found.
+        wanted: The least, or the most, that it should be.
+        at_least: Whether more is better.
+    """
+
+    what: str
+    found: float
+    wanted: float
+    at_least: bool = True
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it was reached."""
+        return self.found >= self.wanted if self.at_least else self.found <= self.wanted
 
 
 def title(command: str) -> str:
@@ -49,3 +72,18 @@ def many_rows(head: str, turns: Mapping[str, Sequence[float]]) -> list[str]:
     limit = next(iter(found.values()))
     lines = [f"{head:<{WIDTH}}{'rows/s':>11}{'of limit':>11}"]
     return lines + [f"{name:<{WIDTH}}{rate:>11,.0f}{rate / limit:>11.2f}" for name, rate in found.items()]
+
+
+def ratio(turns: Mapping[str, Sequence[float]], name: str, other: str) -> float:
+    """How many times the other: the median of the turns, in each of which both met the same other work."""
+    return statistics.median(one / two for one, two in zip(turns[name], turns[other], strict=False))
+
+
+def goals(all_goals: Sequence[Goal]) -> list[str]:
+    """What was wanted, what was found."""
+    lines = [f"{'goal':<{GOAL_WIDTH}}{'wanted':>11}{'found':>11}"]
+    for goal in all_goals:
+        wanted = f"{'>=' if goal.at_least else '<='} {goal.wanted:g}"
+        verdict = "met" if goal.is_met else "not met"
+        lines.append(f"{goal.what:<{GOAL_WIDTH}}{wanted:>11}{goal.found:>11.3g}  {verdict}")
+    return lines
