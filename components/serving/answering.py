@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from components.data.ledger import CANARY, LabelBatch, Ledger, new_request_id
+from components.registry.standings import read_standing
 from components.serving import openapi, page
 from components.serving.answers import as_arrow, as_json
 from components.serving.bodies import ARROW, JSON
@@ -162,7 +163,7 @@ class Answering:
             facts |= {"version": files.version.version, "sha256": files.version.sha256, "live_since": live.since}
             facts |= {"metrics": files.metrics, "config_sha256": files.config_sha256}
             facts |= {"columns": [asdict(column) for column in files.schema.features]}
-            facts |= {"signature": signature(files.schema)}
+            facts |= {"signature": signature(files.schema)} | read_standing(files.graph.parent)
         why = self.why_not_ready() or without_folders(follower.last_error)
         facts |= {"challenger": follower.challenger_facts()}
         return facts | {"looked_at": follower.looked_at, "last_error": why}

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.data.privacy import Privacy
 from components.errors import EverfitError, ModelRefused
 from components.records.models import Challenger, ModelFiles, ModelVersion
 from components.registry.opening import last_champion, open_version, remember_champion
@@ -43,6 +44,7 @@ class Follower:
         counters: Where swaps and failures are counted.
         environment: Where the registry is; None if MLflow was told already.
         clock: Monotonic seconds.
+        privacy: Whose columns every version must have.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Follower:
         counters: Counters,
         environment: Environment | None = None,
         clock: Clock = time.monotonic,
+        privacy: Privacy | None = None,
     ) -> None:
         self.name = name
         self.live: Live | None = None
@@ -66,9 +69,11 @@ class Follower:
         self._poll_seconds = poll_seconds
         self._counters = counters
         self._environment = environment
-        self._champions = Proving(max_rows=max_rows, counters=counters, clock=clock)
-        self._challengers = Proving(max_rows=max_rows, counters=counters, clock=clock)
+        self._champions, self._challengers = (
+            Proving(max_rows=max_rows, counters=counters, clock=clock, privacy=privacy) for _ in range(2)
+        )
         self._told: dict[ModelVersion, str] = {}
+        self._known: ModelVersion | None = None
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="everfit-follower", daemon=True)
@@ -108,6 +113,7 @@ class Follower:
             self._note("")
         elif not self._champions.rests(version) and not self._take(version, self._from_registry):
             self._tell(version, self._champions.reason)
+        self._learn()
         self._look_at_challenger()
 
     def challenger_facts(self) -> dict[str, Any] | None:
@@ -245,6 +251,20 @@ class Follower:
             log.warning("refusal not noted model=%s version=%d error=%s", self.name, version.version, err)
             return
         self._told[version] = sentence
+
+    def _learn(self) -> None:
+        """Have verdict and scorecard of the version that answers kept for GET /model, once a take-over."""
+        from components.registry.standings import note_standing  # noqa: PLC0415
+
+        version = self.live.predictor.version if self.live is not None else None
+        if version is None or version == self._known:
+            return
+        try:
+            note_standing(version, self._cache)
+        except Exception as err:  # noqa: BLE001 - see look; it is asked again at the next one
+            log.debug("standing not known model=%s version=%d error=%s", self.name, version.version, err)
+            return
+        self._known = version
 
     def _remember(self, version: ModelVersion) -> None:
         try:

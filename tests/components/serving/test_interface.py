@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 
 from components.records.models import ModelVersion
+from components.records.scores import Rule, Verdict
+from components.registry.versions import promote
 from components.serving.bodies import ARROW, JSON, PARQUET
 from components.serving.signatures import signature
 from tests.components.serving import tiny
-from tests.components.serving.conftest import Service, get, post
+from tests.components.serving.conftest import Service, get, post, wait_for
 from tests.components.serving.test_bulk import file, stream
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -128,6 +130,29 @@ def test_the_model_tells_its_signature_its_metrics_and_since_when_it_is_live(ser
     assert facts["metrics"] == {"roc_auc": 0.75, "log_loss": 0.6}
     assert datetime.fromisoformat(facts["live_since"]) <= datetime.now(UTC)
     assert str(service.environment.folder) not in json.dumps(facts)
+
+
+def test_the_model_tells_its_verdict_and_its_scorecard(service: Service, champion: ModelVersion):
+    """Why it may answer, and how good it was; a version without a verdict says that it has none."""
+    unjudged = wait_for(lambda: service.model() if service.model()["scorecard"] else None)
+    version = service.registry.version(service.project_file, 0.125)
+    rule = Rule("minimum", True, "wanted 0.65, found 0.75")
+    verdict = Verdict("promote", "roc_auc 0.75 is enough", "roc_auc", 0.75, None, None, None, 120, "a" * 64, (rule,))
+    promote(version, verdict, at=datetime.now(UTC))
+    service.wait_until_live(version)
+
+    facts = wait_for(lambda: service.model() if service.model()["verdict"] else None)
+
+    assert unjudged["verdict"] is None
+    assert (facts["verdict"]["outcome"], facts["verdict"]["reason"]) == ("promote", verdict.reason)
+    assert facts["verdict"]["rules"] == [{"name": "minimum", "passed": True, "detail": rule.detail}]
+    assert datetime.fromisoformat(facts["verdict"]["promoted_at"]) <= datetime.now(UTC)
+    assert (facts["scorecard"]["metric"], facts["scorecard"]["value"], facts["scorecard"]["rows"]) == (
+        "roc_auc",
+        0.75,
+        tiny.ROWS,
+    )
+    service.serve(0.0)
 
 
 def slow(service: Service, body: bytes) -> socket.socket:
