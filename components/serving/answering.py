@@ -168,9 +168,14 @@ class Answering:
         facts |= {"challenger": follower.challenger_facts()}
         return facts | {"looked_at": follower.looked_at, "last_error": why}
 
-    def document(self) -> dict[str, Any]:
+    def document(self, *, wants_key: bool) -> dict[str, Any]:
         """The OpenAPI document of the version that answers now."""
-        return openapi.document(self._follower.name, self._follower.live, max_rows=self._max_rows)
+        live = self._follower.live
+        return openapi.document(self._follower.name, live, max_rows=self._max_rows, wants_key=wants_key)
+
+    def client_document(self) -> dict[str, Any]:
+        """What BentoML's own clients want to know."""
+        return openapi.client_document(self._follower.live, max_rows=self._max_rows)
 
     def page(self) -> bytes:
         """The page at /."""

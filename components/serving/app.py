@@ -77,7 +77,7 @@ Handler = Callable[[Asked], Awaitable[Answer]]
 
 
 class App:
-    """Answers POST /predict and /labels, GET /explain/{id}, /model, /docs.json, /metrics and the page at /.
+    """Answers POST /predict and /labels, GET /explain/{id}, /model, /metrics, /docs.json, /schema.json and the page.
 
     It is made when the module is imported, in BentoML's own process too, and opened in each worker.
     """
@@ -92,6 +92,7 @@ class App:
             EXPLAIN: ("GET", self._explain),
             "/model": ("GET", self._model),
             "/docs.json": ("GET", self._document),
+            "/schema.json": ("GET", self._client_document),
             METRICS: ("GET", self._metrics),
             "/": ("GET", self._page),
             "/docs.js": ("GET", self._script),
@@ -229,7 +230,10 @@ class App:
         return 200, JSON, self._json(self._open().model())
 
     async def _document(self, asked: Asked) -> Answer:
-        return 200, JSON, self._json(self._open().document())
+        return 200, JSON, self._json(self._open().document(wants_key=not self._access.is_open))
+
+    async def _client_document(self, asked: Asked) -> Answer:
+        return 200, JSON, self._json(self._open().client_document())
 
     async def _metrics(self, asked: Asked) -> Answer:
         counters = self._open().counters
