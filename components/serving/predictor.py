@@ -25,6 +25,10 @@ CHECKED_ROWS = 256
 # The first runs of a session allocate its arena; they are not the application's to wait for.
 WARM_RUNS = 20
 
+# What lies between two layers of so many rows still fits the processor's cache: 8,192 rows of a network of 256 units
+# take 17.4 ms at once, and 13.9 ms so.
+BATCH_ROWS = 1_024
+
 OUTPUTS = {
     "binary": ("prediction", "probability"),
     "multiclass": ("prediction", "probabilities"),
@@ -110,12 +114,22 @@ class Predictor:
         Raises:
             Refused: 422 if the model has no finite answer for a row.
         """
-        answers: list[Any] = self._session.run(self._outputs, fed)
+        answers = self._in_batches(fed)
         for values in answers:
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
                 raise Refused(422, f"row {row}: the model has no finite answer for these values; look for extreme ones")
         return answers
+
+    def _in_batches(self, fed: dict[str, Any]) -> list[Any]:
+        rows = len(fed[self._first])
+        if rows <= BATCH_ROWS:
+            answers: list[Any] = self._session.run(self._outputs, fed)
+            return answers
+        starts = range(0, rows, BATCH_ROWS)
+        batches = [{name: values[start : start + BATCH_ROWS] for name, values in fed.items()} for start in starts]
+        parts = [self._session.run(self._outputs, batch) for batch in batches]
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def check(self) -> int:
         """Prove on the reference rows that came with the version that it answers, and warm it up.

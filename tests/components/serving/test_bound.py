@@ -1,4 +1,4 @@
-"""One row through bound buffers is answered as any other way, and never with another request's values."""
+"""One row through bound buffers, and many rows in batches: each row is answered as it would be any other way."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ import pytest
 from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Column, Schema
 from components.serving.bound import one_row
-from components.serving.predictor import OUTPUTS, Predictor
+from components.serving.predictor import BATCH_ROWS, OUTPUTS, Predictor
 from components.serving.refusals import Refused
 from tests.components.serving import tiny
 
@@ -93,6 +93,20 @@ def test_a_version_says_the_same_of_one_row_as_of_many(tmp_path: Path, target: s
     for name in ("probability", "probabilities"):
         values = getattr(many, name)
         assert [getattr(one, name) for one in single] == ([None] * 5 if values is None else [[one] for one in values])
+
+
+@pytest.mark.parametrize("target", KINDS)
+def test_many_rows_are_answered_in_their_order(tmp_path: Path, target: str):
+    """However a request is cut for the graph, each row has its own answer."""
+    version = predictor(tmp_path, target, KINDS[target])
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    temps = np.linspace(-3, 3, 2 * BATCH_ROWS + 7)
+    fed = {"temp": temps, "wind": np.zeros_like(temps)}
+
+    answers = version.answer(fed)
+
+    for found, wanted in zip(answers, session.run(OUTPUTS[target], fed), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)  # float32
 
 
 def test_a_graph_that_takes_texts_is_asked_the_usual_way(tmp_path: Path):
