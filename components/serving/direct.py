@@ -8,8 +8,6 @@ from typing import Any
 from _bentoml_sdk.service.factory import Service  # type: ignore[import-untyped]  # BentoML ships no types
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from components.serving.shedding import SheddingProtocol
-
 # The routes where microseconds count: nothing of what BentoML does around a request is used there. At /schema.json it
 # would tell its clients that the service has no routes, since it knows of none that are mounted.
 DIRECT = frozenset({"/predict", "/labels", "/schema.json"})
