@@ -1,5 +1,6 @@
 """The follower answers with what it remembers, then with what the registry says; what fails leaves the old one."""
 
+import weakref
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,21 @@ def test_a_remembered_champion_whose_bytes_changed_does_not_answer(tmp_path: Pat
     assert follower.live is None
     assert "version 3 was not taken" in follower.last_error
     assert "model.onnx with sha256" in follower.last_error
+
+
+def test_nothing_of_a_version_stays_in_memory_once_another_took_over(registry: Registry, tmp_path: Path):
+    """Each session is some megabytes; a worker that follows for months must not gather them."""
+    environment = environment_of(registry, tmp_path)
+    project = load_project(tiny.write_project(tmp_path, "forgets"))
+    versions = [registered(project, tmp_path / str(bias), bias) for bias in (0.0, 1.0, 2.0)]
+    follower = following("forgets", environment)
+
+    taken = []
+    for number in range(9):
+        registry.point(versions[number % 3])
+        follower.look()
+        assert follower.live is not None
+        assert live_version(follower) == versions[number % 3]
+        taken.append(weakref.ref(follower.live.predictor))
+
+    assert [one() is not None for one in taken] == [False] * 8 + [True]
