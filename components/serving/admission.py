@@ -7,8 +7,9 @@ requests and bytes, and what comes on top is refused before its body is read, wh
 import asyncio
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
+from components.serving.counters import Counters
 from components.serving.refusals import Refused
 from components.settings.serving import LimitSettings
 
@@ -25,16 +26,20 @@ class Admission:
 
     Args:
         limits: The project's `serving.limits`.
+        counters: Told what was refused unparsed.
         max_bytes: Largest body of one request.
     """
 
-    def __init__(self, limits: LimitSettings, *, max_bytes: int) -> None:
+    def __init__(self, limits: LimitSettings, counters: Counters, *, max_bytes: int) -> None:
+        self._counters = counters
         self.seconds = limits.seconds
         self._limits = limits
         self._max_held_bytes = BIGGEST_BODIES * max_bytes
         self._held_bytes = 0
         self._inside = 0
         self._just_answered = 0
+        self._expected = 0
+        self._shed: Counter[str] = Counter()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, caller: str) -> None:
@@ -91,6 +96,30 @@ class Admission:
                 f"wanted at most {self._max_held_bytes / 1e6:g} MB of requests at once, found more; send it again",
                 reason="bytes",
             )
+
+    def expect(self) -> bool:
+        """Whether there is room for a request that is not parsed yet; if so, it is expected from now on."""
+        if self._inside + self._expected >= self._limits.queue:
+            return False
+        if not self._expected:
+            # Called before the first of them begins: what is inside by then counts itself.
+            asyncio.get_running_loop().call_soon(self._all_begin)
+        self._expected += 1
+        return True
+
+    def shed(self, route: str) -> None:
+        """Count a request that was refused unparsed, all of a turn at once: counting each would cost a third of it."""
+        if not self._shed:
+            asyncio.get_running_loop().call_soon(self._tell_shed)
+        self._shed[route] += 1
+
+    def _all_begin(self) -> None:
+        self._expected = 0
+
+    def _tell_shed(self) -> None:
+        for route, count in self._shed.items():
+            self._counters.shed(route, count)
+        self._shed.clear()
 
     def _check_room(self) -> None:
         if self._inside + self._just_answered >= self._limits.queue:

@@ -102,7 +102,7 @@ class App:
         """Begin to answer with this, to those who may ask, as many as there is room for."""
         self._answering = answering
         self._access = access
-        self._admission = admission
+        self.admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever it is, with a status and a sentence."""
@@ -128,7 +128,7 @@ class App:
             body = self._json({"error": "the service made a mistake; its log says which"})
         finally:
             if asked.held_bytes:
-                self._admission.hold(-asked.held_bytes)
+                self.admission.hold(-asked.held_bytes)
         more += asked.answer_headers
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -155,7 +155,7 @@ class App:
         if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):
             raise Refused(405, f"wanted {method} {asked.route}, found another method", allow=method)
         if asked.route != METRICS:  # whoever looks after an overloaded service must see it
-            self._admission.admit(caller or _address(scope))
+            self.admission.admit(caller or _address(scope))
         return await handler(asked)
 
     async def _predict(self, asked: Asked) -> Answer:
@@ -181,17 +181,17 @@ class App:
     ) -> "Said":
         """The answer to a request that writes to the ledger; one that cannot be kept is not answered."""
         answering = self._open()
-        patience = Patience(asked.headers, seconds=self._admission.seconds, arrived=asked.arrived)
+        patience = Patience(asked.headers, seconds=self.admission.seconds, arrived=asked.arrived)
 
         def hold(size: int) -> None:
             asked.held_bytes += size
-            self._admission.hold(size)
+            self.admission.hold(size)
 
         kind, body = await read_body(
             asked.headers, asked.receive, max_bytes=answering.max_bytes, kinds=kinds, hold=hold
         )
         patience.body_is_there()
-        self._admission.enter()
+        self.admission.enter()
         try:
             if len(body) <= INLINE_BYTES:
                 patience.check()
@@ -202,7 +202,7 @@ class App:
         except LedgerError as err:
             raise Refused(503, "the ledger could not be written, so nothing was answered; the log says why") from err
         finally:
-            self._admission.leave()
+            self.admission.leave()
 
     async def _in_thread(
         self, patience: Patience, answer: "Callable[..., Said]", body: bytes, *how: str | None
@@ -216,7 +216,7 @@ class App:
         return await asyncio.get_running_loop().run_in_executor(self._big_bodies, begin)
 
     async def _explain(self, asked: Asked) -> Answer:
-        self._admission.enter()
+        self.admission.enter()
         try:
             name = asked.scope["path"].removeprefix("/explain/")
             return 200, JSON, await asyncio.to_thread(self._open().explain, name)
@@ -224,7 +224,7 @@ class App:
             log.error("ledger not read error=%s", err)
             raise Refused(503, "the ledger could not be read; the log says why") from err
         finally:
-            self._admission.leave()
+            self.admission.leave()
 
     async def _model(self, asked: Asked) -> Answer:
         return 200, JSON, self._json(self._open().model())

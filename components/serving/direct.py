@@ -3,10 +3,14 @@
 What BentoML puts around every request (tracing, a context, a timer, routing) took 107 of 367 us of CPU for one row.
 """
 
+from functools import partial
 from typing import Any
 
+import uvicorn.config
 from _bentoml_sdk.service.factory import Service  # type: ignore[import-untyped]  # BentoML ships no types
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from components.serving.shedding import SheddingProtocol
 
 # The routes where microseconds count: nothing of what BentoML does around a request is used there. At /schema.json it
 # would tell its clients that the service has no routes, since it knows of none that are mounted.
@@ -26,6 +30,8 @@ class DirectService(Service[Any]):
         """What the server of a worker calls."""
         around = super().to_asgi(is_main)
         ((mounted, _, _),) = self.mount_apps
+        # The server of a worker is made after this, of the classes named here.
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = partial(SheddingProtocol, mounted)  # type: ignore[assignment]
         return straight(mounted, around)
 
 

@@ -60,7 +60,7 @@ def new_key(name: str, scopes: Iterable[str]) -> tuple[str, Key]:
     """
     key = PREFIX + secrets.token_urlsafe(32)
     kept = Key(name, frozenset(scopes), hashed(key.encode()))
-    if problem := _problem(kept.line().split(), ()):
+    if problem := _problem([name, ",".join(kept.scopes), f"sha256:{kept.sha256}"], ()):
         raise KeysError(f"{problem}; no key was made")
     return key, kept
 

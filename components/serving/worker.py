@@ -46,7 +46,7 @@ class Worker:
             serves_unkept=serving.on_ledger_failure == "serve",
         )
         self.access = Access(environment)
-        self.admission = Admission(serving.limits, max_bytes=int(serving.max_body_mb * 1e6))
+        self.admission = Admission(serving.limits, counters, max_bytes=int(serving.max_body_mb * 1e6))
         self._holder = _holder(project, environment, counters)
         self.answering = Answering(
             self._holder,

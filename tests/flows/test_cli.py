@@ -41,6 +41,7 @@ def test_help_lists_the_commands():
         "reconcile",
         "verdict",
         "approve",
+        "key",
     ):
         assert name in done.stdout
 
@@ -58,6 +59,26 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert "HEAVY []" in done.stdout, done.stdout[-500:] + done.stderr
+
+
+def test_a_key_is_made_listed_and_removed(tmp_path: Path):
+    """The key alone goes to the standard output, once; its file holds the hash, which a list shows by name."""
+    file = str(tmp_path / "keys")
+
+    made = everfit("key", "shop", "--scope", "predict,label", "--file", file)
+    again = everfit("key", "shop", "--file", file)
+    listed = everfit("keys", "--file", file)
+    removed = everfit("key", "shop", "--remove", "--file", file)
+
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("ek_")
+    assert len(made.stdout.split()) == 1
+    assert made.stdout.strip() not in made.stderr + listed.stdout
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "found shop there already" in again.stderr
+    assert listed.stdout.split()[:2] == ["shop", "predict,label"]
+    assert "shop is removed" in removed.stdout
+    assert "wanted a file of keys, found none named" in everfit("keys", home=tmp_path).stderr
 
 
 def test_check_accepts_a_right_project_file(tmp_path: Path):
