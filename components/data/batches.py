@@ -19,6 +19,7 @@ from components.records.rows import Schema, TargetKind
 TIME = pl.Datetime("us", "UTC")
 INPUT = "in_"
 OUTPUT = "out_"
+HASH = "hash_"
 
 # Types of the columns that every table of that kind has; inputs and outputs come beside them.
 COMMON_TYPES: dict[str, dict[str, Any]] = {
@@ -34,6 +35,7 @@ COMMON_TYPES: dict[str, dict[str, Any]] = {
         "config_sha256": pl.String,
         "latency_ms": pl.Float64,
         "caller_request_id": pl.String,
+        "absent": pl.List(pl.String),
     },
     # Segment and position say which of two labels of the same microsecond came later.
     LABELS: {
@@ -114,7 +116,8 @@ def _batch_columns(kind: str, batch: Any, segment: str, position: int) -> Iterat
     yield "entity_id", batch.entity_ids
     for name in ("model", "version", "variant", "config_sha256", "latency_ms", "caller_request_id"):
         yield name, [getattr(batch, name)] * rows
-    for prefix, named in ((INPUT, batch.inputs), (OUTPUT, batch.outputs)):
+    yield "absent", [batch.absent or None] * rows
+    for prefix, named in ((INPUT, batch.inputs), (OUTPUT, batch.outputs), (HASH, batch.hashes)):
         for name, values in named.items():
             yield prefix + name, values
 

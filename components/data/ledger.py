@@ -7,14 +7,17 @@ what stands in the segments into tables, and for `components.data.windows`.
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from components.data.packed import pack, unpack
 from components.data.segments import Durability
 from components.data.writers import SegmentWriter
-from components.errors import LedgerError
+from components.errors import LedgerError, SchemaMismatch
+
+if TYPE_CHECKING:  # it reads settings, and needs numpy
+    from components.data.privacy import Privacy
 
 PREDICTIONS = "predictions"
 LABELS = "labels"
@@ -52,6 +55,8 @@ class PredictionBatch(msgspec.Struct, kw_only=True, omit_defaults=True):
             stand there.
         rows: Number of rows, where there are no `ids`.
         caller_request_id: What the caller calls the request, where it says so.
+        hashes: Column name to the hashes kept in place of its values, "" for a missing one.
+        absent: Columns of which nothing is kept.
     """
 
     request_id: str
@@ -68,6 +73,8 @@ class PredictionBatch(msgspec.Struct, kw_only=True, omit_defaults=True):
     variant: str = CHAMPION
     rows: int = 0
     caller_request_id: str | None = None
+    hashes: dict[str, Values] = {}
+    absent: list[str] = []
 
 
 class LabelBatch(msgspec.Struct, kw_only=True):
@@ -96,10 +103,19 @@ class Ledger:
     Args:
         folder: The project's ledger folder.
         durability: `process` survives a kill of this process; `disk` also a power cut.
+        privacy: What is never kept as it came; None keeps everything.
         syncs_apart: With `disk`: what was recorded is kept only once `sync` has returned, which serves many at once.
     """
 
-    def __init__(self, folder: Path, durability: Durability = "process", *, syncs_apart: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        durability: Durability = "process",
+        *,
+        privacy: "Privacy | None" = None,
+        syncs_apart: bool = False,
+    ) -> None:
+        self._privacy = privacy
         self._encoder = msgspec.msgpack.Encoder(enc_hook=pack)
         self._predictions, self._labels = (
             SegmentWriter(segment_folder(folder), kind, durability=durability, syncs_apart=syncs_apart)
@@ -125,7 +141,7 @@ class Ledger:
                 **{f"outputs.{name}": values for name, values in batch.outputs.items()},
             }
             _check_lengths(batch.request_id, len(batch.ids) or batch.rows, columns)
-        self._append(self._predictions, batch)
+        self._append(self._predictions, batch if self._privacy is None else self._hidden(batch, self._privacy))
 
     def label(self, batch: LabelBatch) -> None:
         """Keeps the labels of one request, also those whose prediction is not known here (yet).
@@ -149,6 +165,12 @@ class Ledger:
         """Lets go of the files, so that a reader may delete them; a later call begins new ones."""
         self._predictions.close()
         self._labels.close()
+
+    def _hidden(self, batch: PredictionBatch, privacy: "Privacy") -> PredictionBatch:
+        try:
+            return privacy.hide(batch)
+        except SchemaMismatch as err:
+            raise LedgerError(f"request {batch.request_id}: {err}; nothing was kept") from err
 
     def _append(self, writer: SegmentWriter, batch: PredictionBatch | LabelBatch) -> None:
         try:

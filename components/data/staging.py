@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.data.ledger import PREDICTIONS, Ledger, segment_folder
+from components.data.privacy import Privacy
 from components.data.segments import SUFFIX, Durability, segments
 from components.errors import LedgerError
 
@@ -23,9 +24,13 @@ class Stage:
         folder: The project's ledger folder.
         run: Name of the run; letters and digits. The names of its segments begin with it, and are its own.
         durability: `process` survives a kill of this process; `disk` also a power cut.
+        privacy: What is never kept as it came; None keeps everything.
     """
 
-    def __init__(self, folder: Path, run: str, durability: Durability = "process") -> None:
+    def __init__(
+        self, folder: Path, run: str, durability: Durability = "process", privacy: Privacy | None = None
+    ) -> None:
+        self._privacy = privacy
         self._folder = folder
         self._run = run
         self._durability = durability
@@ -42,7 +47,7 @@ class Stage:
         """
         self.forget(number)
         with self._scratch() as scratch:
-            pen = Ledger(scratch, "process")
+            pen = Ledger(scratch, "process", privacy=self._privacy)
             try:
                 yield pen
             finally:

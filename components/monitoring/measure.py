@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
+from components.data.privacy import in_clear
 from components.errors import DataError
 from components.monitoring import report
 from components.monitoring.guards import Sorted, sort_columns
@@ -122,7 +123,9 @@ def _look(frame: pl.DataFrame, labelled: pl.DataFrame, files: ModelFiles, projec
     """Everything that is measured, on all rows where that is cheap and on a sample where it is not."""
     settings = project.monitoring
     reference = pl.read_parquet(files.reference)
-    columns = sort_columns(frame, reference, files.schema, broken_share=settings.trigger.broken_share)
+    columns = sort_columns(
+        frame, reference, in_clear(project, files.schema), broken_share=settings.trigger.broken_share
+    )
     shifts: list[Shift] = []
     runs = []
     if frame.height >= REPORT_ROWS:

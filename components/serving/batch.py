@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from components.data.ledger import Ledger, PredictionBatch
+from components.data.privacy import Privacy
 from components.data.segments import Durability
 from components.data.staging import Stage
 from components.data.streams import Stream, batches, open_stream
@@ -69,6 +70,7 @@ def predict_file(
     ledger: Path | None,
     durability: Durability = "process",
     query: str | None = None,
+    privacy: Privacy | None = None,
 ) -> Predicted:
     """The version's predictions for every row of a source, in the rows' order.
 
@@ -89,6 +91,7 @@ def predict_file(
         ledger: The project's ledger folder; None records nothing.
         durability: Of the ledger.
         query: What to ask a database: one SELECT, or the name of a table.
+        privacy: What the ledger never keeps as it came; None keeps everything.
 
     Raises:
         SchemaMismatch: If a column is missing, or holds what the model does not take.
@@ -100,13 +103,15 @@ def predict_file(
         PassingFault: If a database cannot be reached.
     """
     started = time.monotonic()
+    if privacy is not None:
+        privacy.check(files.schema)
     kind = kind_of(output, str(source))
     stream = open_stream(source, query)
     facts = _facts(files, stream, ledger)
     with progress_of(output, facts) as (progress, given_up):
         if ledger is not None and given_up is not None:
             Stage(ledger, given_up).discard()
-        stage = Stage(ledger, progress.run, durability) if ledger is not None else None
+        stage = Stage(ledger, progress.run, durability, privacy) if ledger is not None else None
         resumed = progress.rows
         if not progress.is_whole:
             _answer(Predictor(files, max_rows=BATCH_ROWS), stream, progress, stage)

@@ -6,6 +6,7 @@ moves meanwhile is then found in the table. Nothing heavy is imported until some
 
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from components.serving.refusals import Refused
 from components.serving.rows import EPOCH
 
 # As `components.data.batches` names the columns of the table.
-INPUT, OUTPUT = "in_", "out_"
+INPUT, OUTPUT, HASH = "in_", "out_", "hash_"
 # What is said once for all rows of a request.
 FACTS = ("request_id", "caller_request_id", "model", "version", "variant", "config_sha256")
 # What `components.data.ledger.new_ids` makes: 8 hexadecimal digits of seconds, 12 of chance, and the row.
@@ -46,7 +47,7 @@ def explain(folder: Path, name: str, schema: Schema | None) -> dict[str, Any]:
             f'wanted the id of a prediction in the ledger, found none with "{shown_text(name)}"; '
             "send an id that POST /predict answered with",
         )
-    return kept | {"seen": _seen(kept["row"], schema)}
+    return kept | {"seen": _seen(kept["row"], {*kept["hashed"], *kept["absent"]}, schema)}
 
 
 def _in_segments(folder: Path, name: str) -> dict[str, Any] | None:
@@ -87,6 +88,8 @@ def _from_batch(batch: PredictionBatch, row: int) -> dict[str, Any]:
         "entity_id": batch.entity_ids[row],
         "latency_ms": batch.latency_ms,
         "row": {name: values[row] for name, values in batch.inputs.items()},
+        "hashed": {name: values[row] for name, values in batch.hashes.items()},
+        "absent": batch.absent,
         "answered": {name: values[row] for name, values in batch.outputs.items()},
     }
 
@@ -111,13 +114,20 @@ def _in_table(folder: Path, name: str) -> dict[str, Any] | None:
 
 def _from_table(found: dict[str, Any]) -> dict[str, Any]:
     times = {name: found[name].astimezone(UTC) for name in ("received_at", "event_time")}
+    hashed = {
+        name.removeprefix(HASH): value for name, value in found.items() if name.startswith(HASH) and value is not None
+    }
+    absent = found.get("absent") or []
+    inputs = {name.removeprefix(INPUT): value for name, value in found.items() if name.startswith(INPUT)}
     return {
         "id": found["prediction_id"],
         **{name: found.get(name) for name in FACTS},
         **times,
         "entity_id": found["entity_id"],
         "latency_ms": found["latency_ms"],
-        "row": {name.removeprefix(INPUT): value for name, value in found.items() if name.startswith(INPUT)},
+        "row": {name: value for name, value in inputs.items() if name not in hashed and name not in absent},
+        "hashed": hashed,
+        "absent": absent,
         "answered": {
             name.removeprefix(OUTPUT): value
             for name, value in found.items()
@@ -126,12 +136,16 @@ def _from_table(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _seen(row: dict[str, Any], schema: Schema | None) -> dict[str, Any] | None:
-    """The values as they went into the graph, a missing number as `NaN`; None if today's columns are others."""
-    if schema is None or {column.name for column in schema.features} != set(row):
+def _seen(row: dict[str, Any], private: set[str], schema: Schema | None) -> dict[str, Any] | None:
+    """The values as they went into the graph, a missing number as `NaN`; None if today's columns are others.
+
+    None for a column that is hashed or absent: what it was is not known here.
+    """
+    if schema is None or {column.name for column in schema.features} - private != set(row):
         return None
-    fed = {name: values[0] for name, values in feeds({name: [value] for name, value in row.items()}, schema).items()}
-    return {name: _spelt(value) for name, value in fed.items()}
+    known = replace(schema, features=tuple(column for column in schema.features if column.name in row))
+    fed = {name: values[0] for name, values in feeds({name: [value] for name, value in row.items()}, known).items()}
+    return {column.name: _spelt(fed[column.name]) if column.name in fed else None for column in schema.features}
 
 
 def _spelt(value: Any) -> Any:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.data.privacy import Privacy
 from components.errors import EverfitError, ModelRefused
 from components.records.models import Challenger, ModelFiles, ModelVersion
 from components.registry.opening import last_champion, open_version, remember_champion
@@ -43,6 +44,7 @@ class Follower:
         counters: Where swaps and failures are counted.
         environment: Where the registry is; None if MLflow was told already.
         clock: Monotonic seconds.
+        privacy: Whose columns every version must have.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Follower:
         counters: Counters,
         environment: Environment | None = None,
         clock: Clock = time.monotonic,
+        privacy: Privacy | None = None,
     ) -> None:
         self.name = name
         self.live: Live | None = None
@@ -66,8 +69,9 @@ class Follower:
         self._poll_seconds = poll_seconds
         self._counters = counters
         self._environment = environment
-        self._champions = Proving(max_rows=max_rows, counters=counters, clock=clock)
-        self._challengers = Proving(max_rows=max_rows, counters=counters, clock=clock)
+        self._champions, self._challengers = (
+            Proving(max_rows=max_rows, counters=counters, clock=clock, privacy=privacy) for _ in range(2)
+        )
         self._told: dict[ModelVersion, str] = {}
         self._known: ModelVersion | None = None
         self._stopped = threading.Event()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.data.privacy import Privacy
 from components.registry.opening import open_cached
 from components.serving.challenging import Challenging
 from components.serving.counters import Counters
@@ -26,9 +27,20 @@ class Pinned:
         cache: Folder where downloaded versions are kept.
         max_rows: Largest number of rows in one request.
         counters: Where the version that answers is told.
+        privacy: Whose columns the version must have.
     """
 
-    def __init__(self, name: str, number: int, *, cache: Path, max_rows: int, counters: Counters) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        *,
+        cache: Path,
+        max_rows: int,
+        counters: Counters,
+        privacy: Privacy | None = None,
+    ) -> None:
+        self._privacy = privacy
         self.name = name
         self.live: Live | None = None
         self.last_error = ""
@@ -44,6 +56,8 @@ class Pinned:
         self.looked_at = datetime.now(UTC)
         try:
             predictor = Predictor(open_cached(self.name, self._number, self._cache), max_rows=self._max_rows)
+            if self._privacy is not None:
+                self._privacy.check(predictor.schema)
             rows = predictor.check()
         except Exception as err:  # noqa: BLE001 - whatever is wrong with it, the service says so where it is asked
             self.last_error = f"version {self._number} was not taken: {err}"

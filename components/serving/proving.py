@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from components.data.privacy import Privacy
 from components.records.models import ModelFiles, ModelVersion
 from components.serving.counters import Counters
 from components.serving.predictor import Predictor
@@ -36,9 +37,13 @@ class Proving:
         max_rows: Largest number of rows in one request.
         counters: Where refused versions are counted.
         clock: Monotonic seconds.
+        privacy: Whose columns every version must have.
     """
 
-    def __init__(self, *, max_rows: int, counters: Counters, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, *, max_rows: int, counters: Counters, clock: Clock = time.monotonic, privacy: Privacy | None = None
+    ) -> None:
+        self._privacy = privacy
         self._max_rows = max_rows
         self._counters = counters
         self._clock = clock
@@ -73,6 +78,8 @@ class Proving:
         started = time.monotonic()
         try:
             predictor = Predictor(opened(version), max_rows=self._max_rows)
+            if self._privacy is not None:
+                self._privacy.check(predictor.schema)
             if fits is not None:
                 fits(predictor)
             rows = predictor.check()

@@ -15,8 +15,19 @@ from starlette.exceptions import HTTPException
 from components.serving.app import App
 from components.serving.direct import DirectService
 from components.settings.environment import Environment
+from components.settings.reading import load_project
+from components.settings.secrets import hash_key
 
 PROJECT_VARIABLE = "EVERFIT_PROJECT_FILE"
+
+
+def _refuse_early() -> None:
+    """Raise in BentoML's own process what each worker would raise: it would start them again for ever."""
+    if PROJECT_VARIABLE in os.environ:  # not where a bento is built
+        hash_key(load_project(Path(os.environ[PROJECT_VARIABLE])), Environment())
+
+
+_refuse_early()
 
 app = App()
 

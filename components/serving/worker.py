@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from components.data.ledger import Ledger
+from components.data.privacy import Privacy, privacy_of
 from components.serving.access import Access
 from components.serving.admission import Admission
 from components.serving.answering import Answering, Holder
@@ -38,7 +39,9 @@ class Worker:
         project = load_project(project_file)
         serving = project.serving
         counters = Counters()
-        self._ledger = Ledger(environment.ledger(project.name), serving.durability, syncs_apart=True)
+        privacy = privacy_of(project, environment)
+        folder = environment.ledger(project.name)
+        self._ledger = Ledger(folder, serving.durability, privacy=privacy, syncs_apart=True)
         keeper = Keeper(
             self._ledger,
             counters,
@@ -47,11 +50,11 @@ class Worker:
         )
         self.access = Access(environment)
         self.admission = Admission(serving.limits, counters, max_bytes=int(serving.max_body_mb * 1e6))
-        self._holder = _holder(project, environment, counters)
+        self._holder = _holder(project, environment, counters, privacy)
         self.answering = Answering(
             self._holder,
             self._ledger,
-            environment.ledger(project.name),
+            folder,
             counters,
             max_rows=serving.max_rows,
             max_bytes=int(serving.max_body_mb * 1e6),
@@ -72,12 +75,12 @@ class Worker:
         self._ledger.close()
 
 
-def _holder(project: Project, environment: Environment, counters: Counters) -> Holder:
+def _holder(project: Project, environment: Environment, counters: Counters, privacy: Privacy | None) -> Holder:
     """What holds the version that answers."""
     cache, max_rows = environment.cache(), project.serving.max_rows
     if environment.pinned_version is not None:
         number = environment.pinned_version
-        return Pinned(project.name, number, cache=cache, max_rows=max_rows, counters=counters)
+        return Pinned(project.name, number, cache=cache, max_rows=max_rows, counters=counters, privacy=privacy)
     return Follower(
         project.name,
         cache=cache,
@@ -85,6 +88,7 @@ def _holder(project: Project, environment: Environment, counters: Counters) -> H
         poll_seconds=project.serving.poll_seconds,
         counters=counters,
         environment=environment,
+        privacy=privacy,
     )
 
 

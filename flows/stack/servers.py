@@ -10,6 +10,7 @@ from components.errors import ServerError
 from components.serving.command import serve_command
 from components.settings.environment import Environment
 from components.settings.reading import load_project
+from components.settings.secrets import hash_key
 
 # Switches that keep the servers quiet, local and small. MLflow's job execution alone would start nine processes of
 # 266 MB; libgomp's busy waiting makes two busy processes on two cores three times slower than one thread each.
@@ -124,7 +125,9 @@ def _prefect(environment: Environment, shared: dict[str, str], logs: Path) -> Se
 
 def _service(environment: Environment, project_file: Path, shared: dict[str, str], logs: Path) -> Server:
     joined = environment.model_copy(update={"tracking_uri": shared["EVERFIT_TRACKING_URI"]})
-    command, env = serve_command(joined, project_file, load_project(project_file).serving.workers)
+    project = load_project(project_file)
+    hash_key(project, joined)  # said here, where someone reads it, and not in the log of a server
+    command, env = serve_command(joined, project_file, project.serving.workers)
     return Server(
         name="service",
         command=command,

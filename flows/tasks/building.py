@@ -5,6 +5,7 @@ from pathlib import Path
 
 from components.data import leaks, splits, tables
 from components.data import schema as schemas
+from components.data.privacy import can_teach
 from components.data.windows import labelled_rows
 from components.evaluation import behaviours, contest, rating, scorecards
 from components.evaluation.contest import Contender
@@ -147,8 +148,11 @@ def try_out(version: ModelVersion, verdict: Verdict, split: Split, project: Proj
 
 @step
 def live_rows(project: Project, champion: ModelFiles | None, lineage: Lineage) -> Path | None:
-    """The live rows whose labels have arrived, as a Parquet file beside the split; or None if there are none."""
-    if champion is None:
+    """The live rows whose labels have arrived, as a Parquet file beside the split; or None if there are none.
+
+    None too where the ledger does not hold all columns as they came (`serving.private`, `serving.ledger_columns`).
+    """
+    if champion is None or not can_teach(project, champion.schema):
         return None
     out = run_folder(project, lineage) / "live.parquet"
     ledger = Environment().ledger(project.name)

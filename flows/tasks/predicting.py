@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from components.data.privacy import privacy_of
 from components.records.models import ModelFiles
 from components.serving import batch
 from components.serving.batch import Predicted
@@ -15,6 +16,13 @@ def predict_file(
     project: Project, champion: ModelFiles, source: str, output: Path, record: bool, query: str | None
 ) -> Predicted:
     """The champion's predictions for every row of the source, kept in the ledger that requests are kept in."""
-    ledger = Environment().ledger(project.name) if record else None
-    durability = project.serving.durability
-    return batch.predict_file(champion, source, output, ledger=ledger, durability=durability, query=query)
+    environment = Environment()
+    return batch.predict_file(
+        champion,
+        source,
+        output,
+        ledger=environment.ledger(project.name) if record else None,
+        durability=project.serving.durability,
+        query=query,
+        privacy=privacy_of(project, environment),
+    )

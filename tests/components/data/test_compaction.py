@@ -50,6 +50,7 @@ def test_new_frames_become_rows(ledger, tmp_path):
         "config_sha256": "c" * 64,
         "latency_ms": 1.5,
         "caller_request_id": None,
+        "absent": None,
         "in_temp": 1.0,
         "in_carrier": "AA",
         "out_prediction": 1,

@@ -63,6 +63,8 @@ def test_a_prediction_reads_the_same_from_the_segment_and_from_the_table(tmp_pat
         "entity_id": "7",
         "latency_ms": 0.5,
         "row": {"temp": None, "wind speed": 0.1, "carrier": None, "tail": "N1"},
+        "hashed": {},
+        "absent": [],
         "seen": {"temp": "NaN", "wind speed": 0.1, "carrier": "", "tail": "N1"},
         "answered": {"prediction": 1, "probability": 0.1 + 0.2},
     }
