@@ -166,6 +166,18 @@ def predict(
 
 
 @app.command()
+def bento(
+    project: ProjectFile,
+    version: Annotated[int | None, typer.Option(help="A version by its number; otherwise the champion.")] = None,
+) -> None:
+    """Make a bento of the service and a version: bentoml serve TAG needs nothing else."""
+    _join(project)
+    from flows.bento import make
+
+    typer.echo(make(project.resolve(), version))
+
+
+@app.command()
 def reconcile(project: ProjectFile) -> None:
     """Carry out what was decided while something was down."""
     _join(project)
