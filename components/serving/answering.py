@@ -123,7 +123,7 @@ class Answering:
         if challenger is not None and predictor is challenger.predictor:
             kept.variant = CANARY
         is_kept = self.keeper.predictions(kept)
-        if challenger is not None and challenger.is_shadow:
+        if is_kept and challenger is not None and challenger.is_shadow:
             self._shadowing.add(challenger, rows, kept, other_ms=(asked - started) * 1000)
         answer = (as_arrow if wants == ARROW else as_json)(kept, outputs, predictor.schema)
         return Said(answer, kept.request_id, len(rows), is_kept)

@@ -2,16 +2,17 @@
 
     python tests/benchmarks/swaps.py [seconds]
 
-One worker, a real registry, versions of one small model. Each side is measured right after a calm stretch of the same
-load, so that another busy process hurts both alike; look at the ratios. `full` is 16 connections that never pause: the
-worker has no time left, so whatever is done besides takes from the requests. `paced` is the same connections at some
-hundred requests a second, as a service should run. The swaps are 20 in a minute; `seconds` is for the other sides. `MB`
-is the worker's memory at the end of the side.
+One worker, a real registry, versions of one small model. Each side takes turns with calm stretches of the same load and
+length, so that another busy process hurts both alike; the table has medians of the turns, and of the turns' ratios.
+`full` is 16 connections that never pause: the worker has no time left, so whatever is done besides takes from the
+requests. `paced` is the same connections at some hundred requests a second, as a service should run. The swaps are 20 a
+minute; `seconds` is for a turn of the other sides. `MB` is the worker's memory at the end of the side.
 """
 
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from tests.components.serving.conftest import Program, Registry, Service, free_p
 TABLE = Path(__file__).parent / "results" / "swaps.txt"
 NAME = "swaps"
 CONNECTIONS = 16
+TURNS = 3
 SWAPS, SWAP_SECONDS = 20, 60
 BIASES = (0.0, 1.0, -1.0, 2.0, -2.0)
 # Milliseconds that each connection rests between two requests; 16 of them then send some 300 a second.
@@ -114,11 +116,11 @@ def serving(folder: Path) -> Iterator[Service]:
 
 @contextmanager
 def swapping(service: Service) -> Iterator[None]:
-    """20 swaps, evenly over a minute, behind the load."""
+    """A turn's share of 20 swaps a minute, evenly, behind the load."""
 
     def swap() -> None:
         begun = time.monotonic()
-        for number in range(1, SWAPS + 1):
+        for number in range(1, SWAPS // TURNS + 1):
             service.serve(BIASES[number % len(BIASES)])
             time.sleep(max(0.0, begun + number * SWAP_SECONDS / SWAPS - time.monotonic()))
 
@@ -144,7 +146,7 @@ def main() -> None:
     """Measure each side beside a calm stretch, print the table and keep it."""
     if shutil.which("wrk") is None:
         raise SystemExit("wanted the program wrk, found none on the PATH; apt-get install wrk")
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     lines = [
         f"$ python tests/benchmarks/swaps.py {seconds}    "
         f"# {os.cpu_count()} cores, {platform.machine()}; {datetime.now(UTC):%Y-%m-%d}",
@@ -153,30 +155,37 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as scratch, serving(Path(scratch)) as service:
         sides: dict[str, tuple[int, Callable[[], AbstractContextManager[None]]]] = {
-            "20 swaps": (SWAP_SECONDS, lambda: swapping(service)),
+            "20 swaps": (SWAP_SECONDS // TURNS, lambda: swapping(service)),
             "canary, half": (seconds, lambda: challenged(service, "canary", 0.5)),
             "shadow": (seconds, lambda: challenged(service, "shadow", 0.0)),
         }
         for load, pause in PAUSES.items():
             put_load(service.port, Path(scratch), pause, 3)
             for side, (long, beside) in sides.items():
-                calm = put_load(service.port, Path(scratch), pause, long)
-                with beside():
-                    found = put_load(service.port, Path(scratch), pause, long)
-                for name, latency in (("nothing", calm), (side, found)):
-                    lines.append(_line(load, name, latency, calm, service))
-                    print(lines[-1], flush=True)
+                calm, found = [], []
+                for _ in range(TURNS):
+                    calm.append(put_load(service.port, Path(scratch), pause, long))
+                    with beside():
+                        found.append(put_load(service.port, Path(scratch), pause, long))
+                lines += [_line(load, "nothing", calm, calm, service), _line(load, side, found, calm, service)]
+                print("\n".join(lines[-2:]), flush=True)
         lines += ["", *_counted(service)]
     text = "\n".join(lines) + "\n"
     print(text, end="")
     TABLE.write_text(text)
 
 
-def _line(load: str, name: str, found: Latency, calm: Latency, service: Service) -> str:
+def _line(load: str, name: str, found: list[Latency], calm: list[Latency], service: Service) -> str:
     (worker,) = service.workers()
+    columns = list(zip(*map(astuple, found), strict=True))
+    beside = list(zip(*map(astuple, calm), strict=True))
+    rate, p50, p99 = (statistics.median(values) for values in columns)
+    ratios = [
+        statistics.median(one / other for one, other in zip(*pair, strict=True))
+        for pair in zip(columns, beside, strict=True)
+    ]
     return (
-        f"{load:<8}{name:<14}{found.rate:>11,.0f}{found.p50_ms:>9.2f}{found.p99_ms:>9.2f}"
-        f"{found.rate / calm.rate:>11.2f}{found.p50_ms / calm.p50_ms:>10.2f}{found.p99_ms / calm.p99_ms:>10.2f}"
+        f"{load:<8}{name:<14}{rate:>11,.0f}{p50:>9.2f}{p99:>9.2f}{ratios[0]:>11.2f}{ratios[1]:>10.2f}{ratios[2]:>10.2f}"
         f"{psutil.Process(worker).memory_info().rss / 1e6:>7.0f}"
     )
 
