@@ -4,6 +4,7 @@ Any number of rows, and any number of starts: a run that was killed goes on wher
 requests: it needs polars and pandera, which read and check whole tables.
 """
 
+import hashlib
 import logging
 import os
 import time
@@ -36,9 +37,6 @@ log = logging.getLogger(__name__)
 # Rows read at once, and a frame of the ledger: 16,384 of 20 columns are 3 MB. The reader of the ledger makes Python
 # objects of a whole frame, so larger ones would take memory there.
 BATCH_ROWS = 16_384
-# Rows asked at once: what a network makes of them on its way stays in the processor's cache (measured for the bench
-# network: 1,024 to 2,048 rows 0.84 s a 500,000, 8,192 rows 1.0 s, 65,536 rows 1.4 s).
-ASKED_ROWS = 2_048
 # What a kill costs at most: a second or two of work.
 PART_ROWS = 16 * BATCH_ROWS
 
@@ -107,7 +105,7 @@ def predict_file(
         privacy.check(files.schema)
     kind = kind_of(output, str(source))
     stream = open_stream(source, query)
-    facts = _facts(files, stream, ledger)
+    facts = _facts(files, stream, ledger, privacy)
     with progress_of(output, facts) as (progress, given_up):
         if ledger is not None and given_up is not None:
             Stage(ledger, given_up).discard()
@@ -126,14 +124,16 @@ def predict_file(
     return Predicted(output, files.version, rows, seconds, resumed)
 
 
-def _facts(files: ModelFiles, stream: Stream, ledger: Path | None) -> dict[str, Any]:
-    """What is equal as long as the answers are the same ones."""
+def _facts(files: ModelFiles, stream: Stream, ledger: Path | None, privacy: Privacy | None) -> dict[str, Any]:
+    """What is equal as long as the answers, and what is kept of them, are the same ones."""
     version = files.version
+    hidden = (sorted(privacy.kept or ()), sorted(privacy.private.items()), privacy.key) if privacy is not None else ()
     return {
         "source": stream.fingerprint(),
         "version": [version.name, version.version, version.sha256, files.config_sha256],
         "ledger": str(ledger),
-        "part_rows": [PART_ROWS, BATCH_ROWS, ASKED_ROWS],
+        "privacy": hashlib.sha256(repr(hidden).encode()).hexdigest(),
+        "part_rows": [PART_ROWS, BATCH_ROWS],
     }
 
 
@@ -203,7 +203,10 @@ def _answered(predictor: Predictor, stream: Stream, progress: Progress) -> Itera
         where = f"{stream.where}, rows {row + 1:,} to {row + table.num_rows:,}"
         received_us, started = time.time_ns() // 1000, time.perf_counter()
         fed = feed(table, schema, now_us=progress.started_us, where=where)
-        answers = _ask(predictor, fed, f"{stream.where}, rows", row)
+        try:
+            answers = predictor.answer(fed.arrays)
+        except Refused as err:
+            raise DataError(f"{where}: of these, {err}; mend the values, or take the row out") from err
         latency_ms = (time.perf_counter() - started) * 1000
         request_id = progress.request_id(row)
         kept = _kept(predictor, fed, answers, request_id, received_us, latency_ms)
@@ -216,21 +219,6 @@ def _wanted(there: list[str], schema: Schema) -> list[str]:
     features = {column.name for column in schema.features}
     known = features | {schema.timestamp, schema.id}
     return [name for name in there if name in known] if features <= set(there) else there
-
-
-def _ask(predictor: Predictor, fed: Fed, where: str, first_row: int) -> list[Array]:
-    """What the graph says of the rows, a few at a time."""
-    answers = []
-    for start in range(0, len(fed.rows), ASKED_ROWS):
-        some = {name: values[start : start + ASKED_ROWS] for name, values in fed.arrays.items()}
-        try:
-            answers.append(predictor.answer(some))
-        except Refused as err:
-            last = min(start + ASKED_ROWS, len(fed.rows)) + first_row
-            raise DataError(
-                f"{where} {start + first_row + 1:,} to {last:,}: of these, {err}; mend the values, or take the row out"
-            ) from err
-    return [np.concatenate(pieces) for pieces in zip(*answers, strict=True)]
 
 
 def _kept(

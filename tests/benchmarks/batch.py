@@ -2,7 +2,7 @@
 
     python tests/benchmarks/batch.py [ROWS]
 
-Both sides ask on one thread, 2,048 rows at a time. Ours reads Parquet, checks every value, writes Parquet, and in the
+Both sides ask on one thread, 1,024 rows at a time. Ours reads Parquet, checks every value, writes Parquet, and in the
 last column of each pair also keeps every row in the ledger. Processor time is what counts where others use the machine
 too; wall time stands beside it. `numbers` is the network of 20 numbers of the endpoint's benchmark, `flights` the same
 network with four of its columns texts: a carrier, an airport, another one, and a tail number.
@@ -28,7 +28,8 @@ sys.path.insert(0, str(ROOT))
 from components.data.feeds import texts  # noqa: E402 - the repository's root must be found first
 from components.records.models import ModelFiles  # noqa: E402
 from components.records.rows import Column, Schema  # noqa: E402
-from components.serving.batch import ASKED_ROWS, predict_file  # noqa: E402
+from components.serving.batch import predict_file  # noqa: E402
+from components.serving.predictor import BATCH_ROWS  # noqa: E402
 from tests.benchmarks.serving import network  # noqa: E402
 from tests.components.serving import tiny  # noqa: E402
 
@@ -66,8 +67,8 @@ def _measured(folder: Path, make: Callable[[Path, int], Any], rows: int) -> tupl
     session = network.open_session(files.graph)
 
     def alone() -> None:
-        for start in range(0, rows, ASKED_ROWS):
-            some = {name: values[start : start + ASKED_ROWS] for name, values in fed.items()}
+        for start in range(0, rows, BATCH_ROWS):
+            some = {name: values[start : start + BATCH_ROWS] for name, values in fed.items()}
             session.run(network.OUTPUTS, some)
 
     def ours(ledger: Path | None) -> None:

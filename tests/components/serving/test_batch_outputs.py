@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from deltalake import DeltaTable
 
 from components.data.compaction import compact
+from components.data.privacy import Privacy
 from components.data.windows import counts
 from components.errors import DataError
 from components.records.models import ModelFiles
@@ -136,6 +137,21 @@ def _after(calls: int, real):
         return real(*values)
 
     return call
+
+
+@pytest.mark.usefixtures("small")
+def test_a_run_starts_over_when_less_may_be_kept(
+    files: ModelFiles, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What was staged before a column became private never reaches the ledger."""
+    output, ledger = tmp_path / "answers.parquet", tmp_path / "ledger"
+    stopped(files, source, output, ledger, monkeypatch)
+    privacy = Privacy(kept=None, private={"tail": "absent"}, id="flight id", key=b"")
+
+    done = predict_file(files, source, output, ledger=ledger, privacy=privacy)
+
+    assert (done.resumed_rows, compact(ledger, files.schema).predictions) == (0, 100)
+    assert "in_tail" not in pl.read_delta(str(ledger / "predictions")).columns
 
 
 @pytest.mark.usefixtures("small")
