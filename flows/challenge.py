@@ -5,13 +5,13 @@ from pathlib import Path
 from components.records.models import Lineage, ModelVersion
 from components.records.scores import Verdict
 from components.settings.project import Project
-from flows.tasks import approving, building, releasing
+from flows.tasks import advancing, approving, building, releasing
 
 
 def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> tuple[ModelVersion, Verdict]:
-    """Ingest, fit, optimise, score, register, and let the better model have the alias.
+    """Ingest, fit, optimise, score, register, and let the better model have the alias, or be challenger first.
 
-    It is judged against whatever is champion by then, and promoted only if that is still the champion.
+    It is judged against whatever is champion by then, and goes on only if that is still the champion.
     """
     table = building.ingest(project, lineage, live)
     schema = building.check(table, project)
@@ -31,8 +31,10 @@ def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> t
         verdict = approving.approved(project, version, verdict, scorecard)
     if verdict.promote:
         verdict = releasing.confirm(project, champion, verdict)
-    if verdict.promote:
+    if not verdict.promote:
+        releasing.reject(version, verdict)
+    elif champion is None or project.serving.rollout.mode == "direct":
         releasing.promote(version, verdict)
     else:
-        releasing.reject(version, verdict)
+        advancing.begin(project, version, verdict, champion)
     return version, verdict

@@ -226,6 +226,32 @@ def rollback(
 
 
 @app.command()
+def rollout(
+    project: ProjectFile,
+    abort: Annotated[str, typer.Option(metavar="REASON", help="End it: the champion stays.")] = "",
+    promote: Annotated[bool, typer.Option("--promote", help="Make it champion at once.")] = False,
+) -> None:
+    """Show how far the challenger is, and what is missing for its next step."""
+    from components.settings.reading import load_project
+
+    found = load_project(project)
+    _connect()
+    from flows.rollout_table import carry_out
+
+    carry_out(found, abort=abort, promote=promote)
+
+
+@app.command()
+def advance(project: ProjectFile) -> None:
+    """Let the challenger take its next step, become champion or be sent away, if that is due."""
+    _join(project)
+    from flows.advance import advance as flow
+
+    step = flow(project.resolve())
+    typer.echo(f"{step.outcome}: {step.reason}" if hasattr(step, "outcome") else "there is no challenger")
+
+
+@app.command()
 def history(
     name: Annotated[str, typer.Argument(metavar="NAME_OR_PROJECT", help="A model's name, or its project file.")],
     at: Annotated[

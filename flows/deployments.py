@@ -15,6 +15,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from components.settings.project import Project
+from flows.advance import advance
 from flows.events import RETRAIN_EVENT, resource_id
 from flows.monitor import monitor
 from flows.predict import predict
@@ -28,18 +29,22 @@ HEARTBEAT_SECONDS = 30
 # Two heartbeats and a half: a run that has been silent for so long is dead, not slow.
 SILENT = timedelta(seconds=75)
 # Two retrainings at once would fight for the alias. A second one is refused rather than queued: its decision stays open
-# in the outbox, and `reconcile` starts it when the first is done.
+# in the outbox, and `reconcile` starts it when the first is done. Of `advance`, the next one looks again anyway.
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
 
 
 def deployments(project: Project) -> list[RunnerDeployment]:
     """The project's deployments, each named after the project: `train/flight-delays` and so on."""
+    rollout = project.serving.rollout
     return [
         _deployment(train, project),
         _deployment(release, project),
         _deployment(monitor, project, cron=project.monitoring.schedule),
         _deployment(retrain, project, concurrency=ONE_AT_A_TIME),
         _deployment(reconcile, project, cron=RECONCILE_CRON),
+        _deployment(
+            advance, project, cron=None if rollout.mode == "direct" else rollout.schedule, concurrency=ONE_AT_A_TIME
+        ),
         _deployment(predict, project),
     ]
 

@@ -8,6 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.errors import ModelNotFound
+from components.records.models import Challenger
+from components.registry.challengers import Episode, episodes
 from components.registry.history import LiveEntry, live_at, live_history
 from components.settings.reading import load_project
 
@@ -57,6 +59,8 @@ def print_history(name: str, console: Console) -> None:
         where = [escape(entry.service)] if has_several else []
         table.add_row(str(entry.version), f"{entry.since:%Y-%m-%d %H:%M:%S}", length, *where, escape(_because(entry)))
     console.print(table)
+    if rollouts := episodes(name):
+        console.print(_challengers(rollouts))
 
 
 def sentence_at(name: str, moment: datetime) -> str:
@@ -78,10 +82,38 @@ def sentence_at(name: str, moment: datetime) -> str:
     until = f"until {entry.until:%Y-%m-%d %H:%M:%S} UTC" if entry.until else "and still is"
     because = f": {_because(entry)}" if _because(entry) else ""
     where = f" at {entry.service}" if entry.service else ""
+    beside = "".join(_beside(episode, moment) for episode in episodes(name))
     return (
         f"at {moment:%Y-%m-%d %H:%M:%S} UTC version {entry.version} of {name} was live{where}, "
-        f"since {entry.since:%Y-%m-%d %H:%M:%S} UTC {until}{because}"
+        f"since {entry.since:%Y-%m-%d %H:%M:%S} UTC {until}{because}{beside}"
     )
+
+
+def _challengers(rollouts: list[Episode]) -> Table:
+    """Which version was challenger when, through which steps, and how that ended."""
+    table = Table(title="Challengers", title_justify="left")
+    table.add_column("version", justify="right")
+    table.add_column("from (UTC)", no_wrap=True)
+    table.add_column("steps", overflow="fold")
+    table.add_column("ended", overflow="fold")
+    for one in rollouts:
+        steps = ", ".join(_step(step) for step in one.steps)
+        by = f" by {one.who}" if one.who else ""
+        ended = f"{one.ending} {one.until:%Y-%m-%d %H:%M:%S}{by}: {one.reason}" if one.until else "still runs"
+        table.add_row(str(one.version), f"{one.since:%Y-%m-%d %H:%M:%S}", steps, escape(ended))
+    return table
+
+
+def _beside(episode: Episode, moment: datetime) -> str:
+    """Who was challenger at that moment."""
+    if moment < episode.since or (episode.until is not None and moment >= episode.until):
+        return ""
+    step = [step for step in episode.steps if step.since <= moment][-1]
+    return f"; beside it version {episode.version} was {_step(step)}"
+
+
+def _step(step: Challenger) -> str:
+    return f"canary of {step.share:.0%}" if step.variant == "canary" else step.variant
 
 
 def _because(entry: LiveEntry) -> str:

@@ -15,6 +15,8 @@ from flows.tasks import releasing, watching
 def monitor(project_file: Path, until: datetime | None = None) -> Decision:
     """Compact the ledger, measure the window, store the report, decide, and say so if a retraining is due.
 
+    The thresholds are those of the project file; after a rollback the version's own, until the file's are changed.
+
     Args:
         project_file: The project.
         until: End of the window in event time (UTC); now if not given.
@@ -27,6 +29,7 @@ def monitor(project_file: Path, until: datetime | None = None) -> Decision:
     if champion is None:
         raise ModelNotFound(f"wanted the champion of {project.name}, found none; make one with everfit train")
 
+    project = watching.with_thresholds(project, champion)
     watching.compact(project, champion)
     facts = watching.measure(project, watching.window_until(project, until), champion)
     watching.log_report(project, facts)

@@ -39,6 +39,6 @@ def retrain(
 
     if decision_id:
         building.finish(project, decision_id, flow_run.id, verdict, version)
-    if verdict.promote:
+    if verdict.promote and project.serving.rollout.mode == "direct":
         release(project_file)
     return version

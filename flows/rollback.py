@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from components.errors import PassingFault
-from components.records.models import ModelFiles, ModelVersion
-from components.registry import fetching, history, rollbacks, tracking
+from components.records.models import ModelVersion
+from components.registry import challengers, fetching, history, rollbacks, thresholds, tracking
 from components.registry.moves import Move
 from components.serving import rollout
 from components.serving.predictor import Predictor
@@ -28,14 +28,16 @@ class Rollback:
         move: The move of the alias; None if that version was champion already.
         live_since: From when the endpoint was seen to answer with it (UTC); None if the project's endpoint is not up.
         service: Address of the endpoint.
-        has_other_settings: Whether it was trained with another project file than the present one.
+        has_other_thresholds: Whether thresholds of its own hold again, in place of those of the project file.
+        ended_challenger: The version whose rollout ended with this; None if there was none.
     """
 
     version: ModelVersion
     move: Move | None
     live_since: datetime | None
     service: str
-    has_other_settings: bool
+    has_other_thresholds: bool
+    ended_challenger: ModelVersion | None
 
 
 def roll_back(project: Project, *, to: int | None = None, reason: str = "") -> Rollback:
@@ -59,10 +61,18 @@ def roll_back(project: Project, *, to: int | None = None, reason: str = "") -> R
     tracking.connect(environment)
 
     version = rollbacks.target(project.name, to)
-    files = _proven(version, project, environment)
-    move = rollbacks.roll_back(version, who=_who(), reason=reason or "no reason given", at=datetime.now(UTC))
+    _prove(version, project, environment)
+    running = challengers.holder(project.name)
+    move = rollbacks.roll_back(
+        version,
+        who=whoever(),
+        reason=reason or "no reason given",
+        at=datetime.now(UTC),
+        settings=project.monitoring,
+    )
     since = _followed(version, environment)
-    return Rollback(version, move, since, environment.service, files.config_sha256 != project.sha256)
+    has_other = thresholds.in_force(version, project.monitoring) != project.monitoring
+    return Rollback(version, move, since, environment.service, has_other, running)
 
 
 def sentences(done: Rollback) -> list[str]:
@@ -76,16 +86,17 @@ def sentences(done: Rollback) -> list[str]:
     elif move is not None:
         seconds = (done.live_since - move.at).total_seconds()
         told.append(f"it answers at {service} since {done.live_since:%H:%M:%S} UTC, {seconds:.1f} s after the move")
-    if done.has_other_settings:
-        told.append("it was trained with another project file; the thresholds of the present one hold")
+    if done.has_other_thresholds:
+        told.append("its own thresholds of monitoring hold again, until those of the project file are changed")
+    if done.ended_challenger is not None:
+        told.append(f"version {done.ended_challenger.version}, which was challenger, is none any more")
     return told
 
 
-def _proven(version: ModelVersion, project: Project, environment: Environment) -> ModelFiles:
-    """The version's files, whole and able to answer: the endpoint refuses any other and would stay where it is."""
+def _prove(version: ModelVersion, project: Project, environment: Environment) -> None:
+    """The version's files are whole and able to answer: the endpoint refuses any other and would stay where it is."""
     files = fetching.fetch(version, environment.cache())
     Predictor(files, max_rows=project.serving.max_rows).check()
-    return files
 
 
 def _followed(version: ModelVersion, environment: Environment) -> datetime | None:
@@ -99,7 +110,8 @@ def _followed(version: ModelVersion, environment: Environment) -> datetime | Non
     return since
 
 
-def _who() -> str:
+def whoever() -> str:
+    """Who types this: user and machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name

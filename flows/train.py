@@ -13,7 +13,7 @@ from flows.challenge import challenge
 
 @flow(name="train", log_prints=False, validate_parameters=True)
 def train(project_file: Path, until: datetime | None = None, reason: str = "manual") -> ModelVersion:
-    """Ingest, fit, optimise, score, register, and promote the better model.
+    """Ingest, fit, optimise, score, register, and promote the better model, or make it challenger first.
 
     Args:
         project_file: The project.

@@ -1,4 +1,4 @@
-"""What `everfit verdict` prints: whether a version may go live, and every rule with its numbers."""
+"""What `everfit verdict` prints: whether a version may go live, every rule with its numbers, and its rollout."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -7,7 +7,8 @@ from rich.table import Table
 from components.errors import ModelNotFound
 from components.records.models import ModelVersion
 from components.records.scores import Verdict
-from components.registry import versions
+from components.registry import rollout_log, versions
+from flows.rollout_table import steps_table
 
 
 def print_verdict(text: str, console: Console) -> None:
@@ -25,6 +26,8 @@ def print_verdict(text: str, console: Console) -> None:
         )
     console.print(_head(version, verdict))
     console.print(_rules(verdict))
+    if steps := rollout_log.read_steps(version):
+        console.print(steps_table(steps))
 
 
 def _head(version: ModelVersion, verdict: Verdict) -> str:

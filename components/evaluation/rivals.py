@@ -22,7 +22,7 @@ from components.settings.evaluation import EvaluationSettings
 SURE = 0.999
 SIGMAS = 3.29
 # The p99 of fewer requests is their slowest one.
-FEWEST_REQUESTS = 200
+FEWEST_REQUESTS = 100
 # Of the interval of the gain on live labels: with 95 % at each of many looks, 6 of 300 rollouts of equal models ended.
 SURE_OF_QUALITY = 0.995
 # On fewer labelled rows of a side the interval promises more than it holds.

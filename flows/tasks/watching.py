@@ -14,7 +14,7 @@ from components.monitoring import deciding
 from components.monitoring import measure as measuring
 from components.records.models import ModelFiles
 from components.records.watching import Decision, Window, WindowFacts
-from components.registry import fetching, history, tracking, versions
+from components.registry import fetching, history, thresholds, tracking, versions
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows.events import announcement
@@ -22,6 +22,15 @@ from flows.folders import outbox
 from flows.tasks.policy import step
 
 log = logging.getLogger(__name__)
+
+
+@step
+def with_thresholds(project: Project, champion: ModelFiles) -> Project:
+    """The project with the thresholds that hold for its champion, which are kept with that version."""
+    tracking.connect(Environment())
+    thresholds.keep(champion.version, project.monitoring)
+    found = thresholds.in_force(champion.version, project.monitoring)
+    return project.model_copy(update={"monitoring": found})
 
 
 @step

@@ -176,16 +176,6 @@ def test_what_would_not_answer_is_refused_before_the_alias_moves(live: Harness, 
     assert told[1].endswith("does not answer for brake-test; it follows when it is up")
 
 
-def test_a_version_of_another_project_file_is_said_to_be_one(live: Harness, pair: tuple[ModelVersion, ModelVersion]):
-    """Thresholds stand in the project file, not in the version: who rolls back over a change of them is told."""
-    edited = live.project.model_copy(update={"sha256": "0" * 64})
-
-    told = sentences(roll_back(edited))
-
-    assert told[-1] == "it was trained with another project file; the thresholds of the present one hold"
-    assert len(sentences(roll_back(live.project))) == len(told) - 1
-
-
 def _quality(files: ModelFiles) -> float:
     return files.metrics["roc_auc"]
 

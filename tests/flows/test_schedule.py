@@ -7,6 +7,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import CronSchedule
 
+from components.settings.serving import RolloutSettings
 from flows.deployments import RECONCILE_CRON, deployments
 from tests.flows.harness import Harness, eventually
 
@@ -32,12 +33,15 @@ def test_a_cron_schedule_creates_a_run_that_finishes(live: Harness):
 
 
 def test_the_deployments_carry_the_schedules_of_the_project(live: Harness):
-    """Monitor runs by the project's cron, reconcile every five minutes; the others only when asked for."""
+    """Monitor and a rollout run by the project's crons, reconcile every five minutes; the others when asked for."""
     crons = {d.flow_name: [str(s.schedule.cron) for s in d.schedules or []] for d in deployments(live.project)}
 
     assert crons["monitor"] == [live.project.monitoring.schedule]
     assert crons["reconcile"] == [RECONCILE_CRON]
-    assert crons["train"] == crons["release"] == crons["retrain"] == []
+    assert crons["train"] == crons["release"] == crons["retrain"] == crons["advance"] == []
+    serving = live.project.serving.model_copy(update={"rollout": RolloutSettings(mode="shadow")})
+    gradual = deployments(live.project.model_copy(update={"serving": serving}))
+    assert [str(s.schedule.cron) for d in gradual if d.flow_name == "advance" for s in d.schedules] == ["*/5 * * * *"]
 
 
 def _finished(live: Harness, began: datetime) -> FlowRun | None:

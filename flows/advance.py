@@ -1,0 +1,39 @@
+"""The `advance` flow: the challenger takes its next step, becomes champion, or is sent away with the reason."""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from components.records.rollouts import Step
+from components.settings.reading import load_project
+from flows.release import release
+from flows.tasks import advancing, releasing, watching
+
+
+@flow(name="advance")
+def advance(project_file: Path) -> Step | State:
+    """Compact the ledger, look at what champion and challenger did, and carry out what follows.
+
+    Args:
+        project_file: The project.
+    """
+    project = load_project(project_file)
+    champion = releasing.champion(project)
+    challenger = advancing.challenger(project, champion)
+    if champion is None or challenger is None:
+        return Completed(message=f"{project.name} has no challenger", name="NoChallenger")
+
+    watching.compact(project, champion)
+    evidence = advancing.gather(project, challenger, champion)
+    step = advancing.weigh(project, challenger, evidence)
+
+    if step.outcome == "next":
+        advancing.step_on(step)
+    elif step.outcome == "promote":
+        advancing.crown(step)
+        release(project_file)
+    elif step.outcome == "abort":
+        advancing.send_away(step)
+    return step
