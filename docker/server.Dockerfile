@@ -18,13 +18,15 @@ RUN useradd --system --uid 10001 --create-home everfit \
     && install --directory --owner everfit /var/lib/everfit
 COPY --from=builder /opt/everfit /opt/everfit
 # As components/serving/command.py starts it; tests/docker holds the two equal. One process a container: more of them are
-# more containers, or another BENTOML_CONFIG_OVERRIDES.
+# more containers, or another BENTOML_CONFIG_OVERRIDES; serving.workers counts where everfit up starts it. Limits stand in
+# the project file. With EVERFIT_API_KEYS_FILE it asks for keys; the host is told so that it warns where it does not.
 ENV PATH=/opt/everfit/bin:$PATH \
     BENTOML_CONFIG_OVERRIDES='{"services": {"EverfitService": {"workers": 1}}}' \
     BENTOML_DO_NOT_TRACK=True \
     BENTOML_HOME=/var/lib/everfit/bentoml \
     DO_NOT_TRACK=1 \
     EVERFIT_HOME=/var/lib/everfit \
+    EVERFIT_HOST=0.0.0.0 \
     EVERFIT_PROJECT_FILE=/projects/flight-delays.yaml \
     EVERFIT_TRACKING_URI=http://tracking:5000 \
     MLFLOW_DISABLE_TELEMETRY=true \

@@ -186,3 +186,15 @@ def test_images_are_pinned_to_a_full_version(services):
     foreign = [service["image"] for service in services.values() if "build" not in service]
 
     assert all(re.search(r":\d+\.\d+", image) for image in foreign)
+
+
+def test_keys_of_the_endpoint_reach_the_server_and_the_flows_that_ask_it(services):
+    """Both read one file, which may be absent; its example names variables that are ours."""
+    example = (ROOT / "docker" / "endpoint.env.example").read_text()
+    names = {line.partition("=")[0] for line in example.splitlines() if line and not line.startswith("#")}
+
+    assert services["server"]["env_file"] == services["worker"]["env_file"]
+    assert services["server"]["env_file"] == [{"path": "endpoint.env", "required": False}]
+    assert names == {"EVERFIT_API_KEYS_FILE", "EVERFIT_API_KEY", "EVERFIT_HASH_KEY"}
+    assert {name.removeprefix("EVERFIT_").lower() for name in names} <= set(Environment.model_fields)
+    assert variables(services["server"])["EVERFIT_HOST"] == "0.0.0.0"
