@@ -18,9 +18,13 @@ PAGE = """<!doctype html>
 """
 
 # No validator badge: it would send the document to a server elsewhere.
-SCRIPT = """window.onload = function () {
+# Where keys are asked for, the page asks whoever opened it for one, and keeps it until it is closed.
+SCRIPT = """window.onload = async function () {
+  const isOpen = (await fetch("./docs.json")).status !== 401;
+  const key = isOpen ? "" : window.prompt("API key of this service") || "";
   window.ui = SwaggerUIBundle({
     url: "./docs.json", dom_id: "#swagger-ui", validatorUrl: null, deepLinking: true, tryItOutEnabled: true,
+    requestInterceptor: (request) => { if (key) request.headers["X-API-Key"] = key; return request; },
     presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout"
   });
 };

@@ -19,6 +19,7 @@ from components.serving.pinned import Pinned
 from components.settings.environment import Environment
 from components.settings.project import Project
 from components.settings.reading import load_project
+from components.settings.serving import LimitSettings
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ class Worker:
             serves_unkept=serving.on_ledger_failure == "serve",
         )
         self.access = Access(environment)
-        self.admission = Admission(serving.limits, counters, max_bytes=int(serving.max_body_mb * 1e6))
+        # A lone worker is asked by whoever starts it, as fast as it answers.
+        limits = LimitSettings() if STARTER_VARIABLE in os.environ else serving.limits
+        self.admission = Admission(limits, counters, max_bytes=int(serving.max_body_mb * 1e6))
         self._holder = _holder(project, environment, counters, privacy)
         self.answering = Answering(
             self._holder,

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from components.records.models import ModelFiles
 from components.records.rows import Part, Schema
 from components.records.scores import Rule
+from components.serving.keys import new_key
 from components.serving.sandbox import try_out
 from components.settings.environment import Environment
 from tests.components.serving import tiny
@@ -81,6 +82,19 @@ def test_a_good_version_passes_and_leaves_nothing_behind(candidate: ModelFiles, 
     assert "12 rows in 5 requests, largest difference 0 (allowed 1e-05), ready after" in rule.detail
     assert not environment.folder.exists()
     assert not servers(os.getpid())
+
+
+def test_keys_and_limits_of_the_endpoint_hold_no_candidate_up(
+    candidate: ModelFiles, attempt: Try, project_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """They are for others: the sandbox has no keys to lose, and is asked as fast as it answers."""
+    text = project_file.read_text().replace("serving: {", "serving: {limits: {requests_per_second: 0.01, burst: 1}, ")
+    project_file.write_text(text)
+    monkeypatch.setenv("EVERFIT_API_KEYS", new_key("shop", ["predict"])[1].line())
+
+    rule = attempt(candidate)
+
+    assert rule.passed, rule.detail
 
 
 def test_a_version_whose_file_was_changed_fails(candidate: ModelFiles, attempt: Try):
