@@ -7,7 +7,6 @@ import hashlib
 import logging
 import random
 import time
-from datetime import datetime
 from typing import Any
 
 from components.data.ledger import CANARY, SHADOW
@@ -92,8 +91,8 @@ class Challenging:
         }
 
 
-def refused_facts(state: Challenger, reason: str) -> dict[str, Any]:
-    """What GET /model says of a challenger that was not taken."""
+def refused_facts(state: Challenger | None, reason: str) -> dict[str, Any]:
+    """What GET /model says of a challenger that was not taken; None if not even its step is known."""
     return _facts(state) | {"is_asked": False, "failures": 0, "last_reason": without_folders(reason)}
 
 
@@ -118,12 +117,7 @@ def check_comparable(challenger: Schema, champion: Schema, version: int) -> None
         )
 
 
-def _facts(state: Challenger) -> dict[str, Any]:
-    since: datetime = state.since
-    return {
-        "version": state.version.version,
-        "variant": state.variant,
-        "share": state.share,
-        "step": state.step,
-        "since": since,
-    }
+def _facts(state: Challenger | None) -> dict[str, Any]:
+    names = ("variant", "share", "step", "since")
+    version = state.version.version if state is not None else None
+    return {"version": version} | {name: getattr(state, name, None) for name in names}

@@ -87,8 +87,8 @@ class Follower:
             wait_seconds: Longest to wait for the first look.
         """
         known = last_champion(self.name, self._cache)
-        if known is not None:
-            self._take(known, self._from_cache)
+        if known is not None and not self._take(known, self._from_cache):
+            self._champions.forget()  # the registry may have what the cache has lost
         self._thread.start()
         if self.live is None:
             self._looked.wait(wait_seconds)
@@ -170,7 +170,7 @@ class Follower:
         try:
             state = self._challenger()
         except ModelRefused as err:
-            self.challenger, self._refused = None, {"last_reason": without_folders(str(err)), "is_asked": False}
+            self.challenger, self._refused = None, refused_facts(None, str(err))
             return
         except Exception as err:  # noqa: BLE001 - see look; its step is as it was until the registry says otherwise
             self._note(f"the registry cannot be asked: {err}")

@@ -4,6 +4,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from components.records.models import ModelVersion
 from components.registry.fetching import fetch
@@ -66,6 +67,41 @@ def test_the_remembered_champion_answers_at_once_and_is_corrected_at_the_first_l
 
     assert at_once == old
     assert follower.last_error == ""
+
+
+def test_a_remembered_champion_that_the_cache_has_lost_is_fetched_at_once(registry: Registry, tmp_path: Path):
+    """Someone made room on the disk; the worker begins as a new one does, without a rest."""
+    environment = environment_of(registry, tmp_path)
+    project = load_project(tiny.write_project(tmp_path, "lost"))
+    version = registered(project, tmp_path / "one", 0.0)
+    remember_champion(version, environment.cache())
+    registry.point(version)
+    follower = following("lost", environment)
+
+    follower.start(wait_seconds=30)
+    found = live_version(follower)
+    follower.stop()
+
+    assert (found, follower.last_error) == (version, "")
+
+
+def test_an_alias_set_by_hand_is_no_challenger(registry: Registry, tmp_path: Path):
+    """The champion answers alone, and /model says what to do."""
+    environment = environment_of(registry, tmp_path)
+    project = load_project(tiny.write_project(tmp_path, "by-hand"))
+    first, second = (registered(project, tmp_path / str(bias), bias) for bias in (0.0, 1.0))
+    registry.point(first)
+    MlflowClient().set_registered_model_alias("by-hand", "challenger", str(second.version))
+    follower = following("by-hand", environment)
+
+    follower.look()
+
+    assert live_version(follower) == first
+    assert follower.challenger is None
+    facts = follower.challenger_facts()
+    assert facts is not None
+    assert (facts["version"], facts["is_asked"]) == (None, False)
+    assert "remove the alias challenger in MLflow" in facts["last_reason"]
 
 
 def test_with_nothing_remembered_it_starts_after_the_first_look(registry: Registry, tmp_path: Path):
