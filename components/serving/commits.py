@@ -1,7 +1,7 @@
 """Answers that wait for the disk at the same time share one sync of the ledger.
 
-With `durability: process` nobody waits: an append is one write of 1 us into the page cache, and to gather several of
-them would cost each request a future and a turn of the loop (5 us; tests/benchmarks/ledger.py).
+With `durability: process` nobody waits: an append is one write into the page cache, 6 us with all that goes before it,
+and to gather several would cost each request a future and a turn of the loop, 13 us (tests/benchmarks/ledger.py).
 """
 
 import asyncio
