@@ -18,6 +18,7 @@ from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Column, Schema, TargetKind
 from components.records.watching import Window, WindowFacts
 from components.settings.project import Project
+from components.settings.serving import ServingSettings
 
 WINDOW = Window(datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 6, 15, tzinfo=UTC))
 CLASSES = ("early", "late", "never")
@@ -143,6 +144,20 @@ def test_a_warmer_window_has_drifted_and_so_have_its_answers(tmp_path: Path):
 
     assert (strict.drifted_columns, strict.drift_share, strict.prediction_drifted) == (("temp",), 0.25, True)
     assert (lenient.drifted_columns, lenient.drift_share, lenient.prediction_drifted) == ((), 0.0, False)
+
+
+def test_columns_that_the_ledger_does_not_hold_are_neither_broken_nor_drifted(tmp_path: Path):
+    """What is hashed, absent or not on the allow-list comes back as missing, and that says nothing about the world."""
+    serving = ServingSettings(private={"tail": "hash"}, ledger_columns=("temp", "wind", "tail"))
+    policy = project().model_copy(update={"serving": serving})
+    hidden = rows(2_000, warmer=2.5).with_columns(pl.lit(None, pl.String).alias(name) for name in ("tail", "origin"))
+
+    facts = measured(answered(hidden), tmp_path, policy)
+    without_settings = measured(answered(hidden), tmp_path)
+
+    assert facts.broken_columns == ()
+    assert (facts.drifted_columns, facts.drift_share) == (("temp",), 0.5)
+    assert without_settings.broken_columns == ("origin", "tail")
 
 
 def test_measuring_again_gives_the_same_facts_and_one_run(tmp_path: Path):
