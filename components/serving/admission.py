@@ -17,6 +17,8 @@ from components.settings.serving import LimitSettings
 BIGGEST_BODIES = 4
 # The rate of so many callers is known; the one that was silent longest is forgotten first, which gives it a new burst.
 CALLERS = 10_000
+# They take 2 to 3 ms.
+ANSWERED_IN_A_TURN = 16
 
 TIMEOUT_HEADER = b"x-request-timeout"
 
@@ -63,14 +65,20 @@ class Admission:
                     reason="rate",
                 )
 
-    def enter(self) -> None:
+    def enter(self) -> int:
         """Take the place of a request whose body is there: one that is still being sent holds bytes, and no place.
+
+        Returns:
+            How many turns of the loop it should wait: between two turns the loop takes one new connection and refuses
+            what is too much, and neither should wait until a whole queue is answered.
 
         Raises:
             Refused: 503 if the worker became full while the body came.
         """
         self._check_room()
+        turns = (self._inside + self._just_answered) // ANSWERED_IN_A_TURN
         self._inside += 1
+        return turns
 
     def leave(self) -> None:
         """Give the place back, once the loop has looked for new requests.

@@ -191,9 +191,11 @@ class App:
             asked.headers, asked.receive, max_bytes=answering.max_bytes, kinds=kinds, hold=hold
         )
         patience.body_is_there()
-        self.admission.enter()
+        turns = self.admission.enter()
         try:
             if len(body) <= INLINE_BYTES:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
                 patience.check()
                 said = answer(body, kind, *how)
             else:

@@ -58,16 +58,13 @@ async def _press(
     found: Found, port: int, request: bytes, rate: float, connections: int, seconds: float, keeps_bodies: bool
 ) -> None:
     loop = asyncio.get_running_loop()
+    every_seconds = connections / rate
+    callers = [_Caller(found, request, every_seconds, keeps_bodies) for _ in range(connections)]
+    for caller in callers:
+        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
     begin = time.perf_counter()
-    callers = []
-    for number in range(connections):
-        first = begin + connections / rate * (number / connections)
-        _, caller = await loop.create_connection(
-            lambda first=first: _Caller(found, request, first, connections / rate, begin + seconds, keeps_bodies),  # type: ignore[misc]
-            "127.0.0.1",
-            port,
-        )
-        callers.append(caller)
+    for number, caller in enumerate(callers):
+        caller.begin(begin + number / rate, begin + seconds)
     await asyncio.sleep(max(0.0, begin + seconds - time.perf_counter()))
     found.ended = time.perf_counter()
     found.lasted_seconds = found.ended - begin
@@ -82,23 +79,25 @@ async def _press(
 class _Caller(asyncio.Protocol):
     """One connection."""
 
-    def __init__(
-        self, found: Found, request: bytes, due: float, every_seconds: float, until: float, keeps_bodies: bool
-    ) -> None:
+    def __init__(self, found: Found, request: bytes, every_seconds: float, keeps_bodies: bool) -> None:
         self.is_waiting = False
         self._found = found
         self._request = request
-        self._due = due
+        self._due = 0.0
+        self._until = 0.0
         self._every_seconds = every_seconds
-        self._until = until
         self._keeps_bodies = keeps_bodies
         self._sent_due = 0.0
         self._heard = b""
         self._is_closing = False
 
+    def begin(self, due: float, until: float) -> None:
+        """Send the first at one moment and none after another."""
+        self._due, self._until = due, until
+        self._next()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._is_closing:

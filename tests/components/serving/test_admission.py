@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.serving.admission import CALLERS, Admission, Patience
+from components.serving.admission import ANSWERED_IN_A_TURN, CALLERS, Admission, Patience
 from components.serving.counters import Counters
 from components.serving.keys import add, new_key
 from components.serving.refusals import Refused
@@ -144,6 +144,19 @@ def test_a_turn_of_the_loop_hands_on_what_the_queue_has_room_for():
         return first + [door.expect() for _ in range(2)]
 
     assert asyncio.run(turns()) == [True, True, False, True, False]
+
+
+def test_a_turn_of_the_loop_answers_a_part_of_the_queue():
+    """Between two parts it takes a new connection and refuses what is too much; who came first goes first."""
+
+    async def waits() -> list[int]:
+        door = admission(queue=64)
+        return [door.enter() for _ in range(64)]
+
+    found = asyncio.run(waits())
+
+    assert found == sorted(found)
+    assert [found.count(turn) for turn in range(4)] == [ANSWERED_IN_A_TURN] * 4
 
 
 @pytest.mark.parametrize(
