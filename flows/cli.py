@@ -102,9 +102,12 @@ def status() -> None:
 @app.command()
 def check(project: ProjectFile) -> None:
     """Read the project file and say what is wrong with it, all at once."""
+    from components.settings.environment import Environment
     from components.settings.reading import load_project
+    from components.settings.secrets import hash_key
 
     found = load_project(project)
+    hash_key(found, Environment())
     typer.echo(f"{project}: project {found.name}, sha256 {found.sha256[:12]}, no mistakes found")
 
 

@@ -104,6 +104,19 @@ def test_check_lists_every_mistake_at_once(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "up"])
+def test_hashes_without_their_key_are_refused_before_anything_starts(command: str, tmp_path: Path):
+    """A project that wants hashes says at once which variable must hold their key."""
+    path = write_project(tmp_path)
+    path.write_text(path.read_text().replace("serving: {", "serving: {private: {carrier: hash}, "))
+
+    done = everfit(command, str(path))
+
+    assert done.returncode == 1
+    assert "EVERFIT_HASH_KEY must hold a key of at least 16 characters, but there is none" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["check", "up", "train", "monitor"])
 def test_a_missing_project_file_is_a_sentence(command: str, tmp_path: Path):
     """No traceback for a path that is not there."""
