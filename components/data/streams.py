@@ -5,6 +5,7 @@ that whoever was stopped can go on where it was. Training tables come by `compon
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import parquet
 
 from components.data.queries import Query, without_password
-from components.errors import DataError, ProjectFileError
+from components.errors import DataError, EverfitError, ProjectFileError
 
 # Before a name: the address stands in that environment variable, and nowhere else.
 ENVIRONMENT = "env:"
@@ -33,8 +34,7 @@ class Piece:
     Attributes:
         open: Gives the file, or its path.
         rows: How many rows it has.
-        names: Columns that it holds.
-        beside: Columns that stand in its folder's name, each with its value.
+        names: Columns that it holds; those in its folder's name stand in `beside`, each with its value.
     """
 
     open: Callable[[], Any]
@@ -44,11 +44,7 @@ class Piece:
 
 
 class Stream(Protocol):
-    """Rows to be answered.
-
-    Attributes:
-        where: What messages call it.
-    """
+    """Rows to be answered; messages call them `where`."""
 
     where: str
 
@@ -56,11 +52,7 @@ class Stream(Protocol):
         """What is equal as long as the rows are the same ones, as JSON takes it."""
 
     def pieces(self, folder: Path) -> list[Piece]:
-        """The rows as Parquet files, in their order.
-
-        Args:
-            folder: Where files may be laid down that a second call needs again.
-        """
+        """The rows as Parquet files, in their order; a folder keeps those that must be laid down for it."""
 
 
 def open_stream(source: str | Path, query: str | None = None) -> Stream:
@@ -243,14 +235,15 @@ class SqlRows:
 
     def pieces(self, folder: Path) -> list[Piece]:
         """The rows as Parquet files, streamed: a database asked again may answer in another order."""
-        laid = folder / "rows"
-        if not laid.is_dir():
-            unfinished = folder / f"rows.{os.getpid()}"
-            unfinished.mkdir(parents=True)
-            for number, batch in enumerate(self._query.batches()):
-                parquet.write_table(pa.Table.from_batches([batch]), unfinished / f"{number:09}.parquet")
-            unfinished.rename(laid)
-        return [_piece(str(file)) for file in sorted(laid.glob("*.parquet"))]
+        laid, unfinished = folder / "rows", folder / "rows.unfinished"
+        with reading(self.where):
+            if not laid.is_dir():
+                shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+                unfinished.mkdir(parents=True)
+                for number, batch in enumerate(self._query.batches()):
+                    parquet.write_table(pa.Table.from_batches([batch]), unfinished / f"{number:09}.parquet")
+                unfinished.rename(laid)
+            return [_piece(str(file)) for file in sorted(laid.glob("*.parquet"))]
 
 
 def _asked(source: str, query: str | None) -> Query:
@@ -295,8 +288,10 @@ def reading(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError, DeltaError, TableNotFoundError) as err:
+        if isinstance(err, EverfitError):  # a passing fault is an OSError too
+            raise
         found = " ".join(str(err).split())
         raise DataError(
             f"wanted a CSV file, a Parquet file or a folder of them, or a Delta table at {where}, but reading it "
-            f"failed: {found}; correct the path, or what made the file"
+            f"failed: {found}; correct the path, or what made it"
         ) from err
