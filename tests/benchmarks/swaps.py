@@ -116,7 +116,7 @@ def serving(folder: Path) -> Iterator[Service]:
 
 @contextmanager
 def swapping(service: Service) -> Iterator[None]:
-    """A turn's share of 20 swaps a minute, evenly, behind the load."""
+    """One swap each 3 seconds, which are 20 a minute, behind the load."""
 
     def swap() -> None:
         begun = time.monotonic()
