@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from types import SimpleNamespace
 
 import mlflow
@@ -61,7 +62,7 @@ def answered(environment: Environment, rows: int, *, good: bool) -> None:
         for version, variant, knows in ((1, "champion", True), (2, "shadow", good)):
             chance = float(np.clip(generator.normal(0.7 if late and knows else 0.3, 0.1), 0.01, 0.99))
             outputs = {"prediction": [int(chance > 0.5)], "probability": [chance]}
-            given = {"inputs": {}} if variant == "shadow" else {}
+            given: dict[str, Any] = {"inputs": {}} if variant == "shadow" else {}
             facts = {"ids": ids, "request_id": ids[0], "version": version, "variant": variant, "outputs": outputs}
             ledger.record(asked(1, received_at=micros(datetime.now(UTC)), **facts, **given))
         ledger.label(told(ids, [late]))
