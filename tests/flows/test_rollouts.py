@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from types import SimpleNamespace
+from typing import Any
 
 import mlflow
 import numpy as np
