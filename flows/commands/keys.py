@@ -11,7 +11,9 @@ KeysFile = Annotated[
 
 
 def key(
-    name: Annotated[str, typer.Argument(help="Whose key it is, such as shop-2026-11; a rotated key has a new name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose key it is, such as shop-2026-11; a rotated key has a new name.")
+    ],
     scope: Annotated[str, typer.Option(help="What it opens: some of predict, label, admin.")] = "predict",
     file: KeysFile = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take the key of this name out of the file.")] = False,
