@@ -2,12 +2,13 @@ import fcntl
 import logging
 import os
 import threading
+import time
 
 import pytest
 
 from components.data.frames import HEADER, MAGIC
 from components.data.segments import read_frames, retire, segments
-from components.data.writers import SegmentWriter
+from components.data.writers import LOOK_SECONDS, SegmentWriter
 from components.errors import LedgerError
 from tests.components.data.ledgers import run_python
 
@@ -207,9 +208,10 @@ def test_a_segment_is_never_seen_unlocked(writer, tmp_path):
 
 
 def test_a_deleted_file_is_noticed(writer, tmp_path):
-    """What is appended after someone has deleted the file goes to a new one instead of nowhere."""
+    """What is appended a moment after someone has deleted the file goes to a new one instead of nowhere."""
     writer.append(b"one")
     segments(tmp_path, "predictions")[0].unlink()
+    time.sleep(LOOK_SECONDS)
 
     writer.append(b"two")
 
