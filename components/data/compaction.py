@@ -5,9 +5,12 @@ So a killed compaction has either added its rows and moved on, or done neither; 
 to commit is refused by Delta, reads where the first one stopped, and goes on from there.
 """
 
+import fcntl
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,9 @@ COMMIT_BYTES = 8 * 1024 * 1024
 ATTEMPTS = 20
 # Below this many files a scan of the table costs less than merging them.
 MANY_FILES = 32
+# Of two that work on one table at once, Delta (1.6) refuses the second append of the same frames, but neither the
+# second merge of the same files nor the second first version: these take a lock beside the table.
+LOCK_SUFFIX = ".lock"
 # Longer than any reader takes; older table versions of the ledger are nobody's reference.
 KEEP_HOURS = 24
 # The system brings a file to the disk within a minute by itself; an hour is far on the safe side.
@@ -98,7 +104,8 @@ def _drain(folder: Path, kind: str, known: dict[str, Any]) -> int:
     table = _open(table_path(folder, kind))
     if table is not None:
         _retire_segments(folder, kind, table)
-        _tidy(table)
+        if len(table.file_uris()) >= MANY_FILES:
+            _tidy(table_path(folder, kind))
     return moved
 
 
@@ -125,25 +132,29 @@ def _move(folder: Path, kind: str, known: dict[str, Any]) -> tuple[int, bool]:
             extend(columns, kind, segment.name, start, payloads)
             ends[segment.name] = end
             more = more or end - start >= COMMIT_BYTES
+    if ends and table is None:
+        # Nothing is added by whoever makes the table: its handle may have seen more than the offsets that it read.
+        _create(path, typed_frame(columns, known, where=str(path)))
+        return 0, True
     if ends:
         _commit(path, table, columns, known, ends)
     return len(columns["prediction_id"]), more
 
 
 def _commit(
-    path: Path, table: DeltaTable | None, columns: dict[str, list[Any]], known: dict[str, Any], ends: dict[str, int]
+    path: Path, table: DeltaTable, columns: dict[str, list[Any]], known: dict[str, Any], ends: dict[str, int]
 ) -> None:
     """Adds the rows and the new offsets in one atomic step."""
-    existing = {} if table is None else dict(pl.scan_delta(table).collect_schema())
+    existing = dict(pl.scan_delta(table).collect_schema())
     frame = typed_frame(columns, known | existing, where=str(path))
     absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in existing.items() if name not in frame.columns]
     frame = frame.with_columns(absent)
     write_deltalake(
-        _create(path, frame) if table is None else table,
+        table,
         frame,
         mode="append",
         # Only where a column is new: changing the table's metadata makes every commit of others fail.
-        schema_mode="merge" if table is not None and set(frame.columns) - set(existing) else None,
+        schema_mode="merge" if set(frame.columns) - set(existing) else None,
         commit_properties=CommitProperties(
             app_transactions=[Transaction(app_id=name, version=end) for name, end in ends.items()]
         ),
@@ -162,14 +173,11 @@ def _open(path: Path) -> DeltaTable | None:
         ) from err
 
 
-def _create(path: Path, frame: pl.DataFrame) -> DeltaTable:
-    """The table's empty first version, made by whoever comes first."""
-    try:
-        return DeltaTable.create(path, frame.head(0).to_arrow().schema, mode="error")
-    except DeltaError as err:
+def _create(path: Path, frame: pl.DataFrame) -> None:
+    """The table's empty first version, made by whoever comes first: Delta lets two who make it at once both do it."""
+    with _alone(path, wait=True):
         if not DeltaTable.is_deltatable(str(path)):
-            raise
-        raise CommitFailedError(f"another compaction made the table: {err}") from err
+            DeltaTable.create(path, frame.head(0).to_arrow().schema, mode="error")
 
 
 def _consumed(table: DeltaTable | None, segment: Path) -> int:
@@ -198,14 +206,36 @@ def _flush(path: Path) -> None:
             os.close(descriptor)
 
 
-def _tidy(table: DeltaTable) -> None:
-    """Merges the files of many small commits into one, and deletes those that no reader can be reading."""
-    files = len(table.file_uris())
-    if files < MANY_FILES:
-        return
-    try:
-        table.optimize.compact()
-        removed = table.vacuum(retention_hours=KEEP_HOURS, enforce_retention_duration=False, dry_run=False, full=True)
-    except CommitFailedError:
-        return  # another compaction is tidying
-    log.debug("ledger table tidied path=%s files=%d removed=%d", table.table_uri, files, len(removed))
+def _tidy(path: Path) -> None:
+    """Merges the files of many small commits into one, and deletes those that no reader can be reading.
+
+    One at a time: Delta lets two merges of the same files both commit, and every row would be there twice.
+    """
+    with _alone(path, wait=False) as is_mine:
+        if not is_mine:
+            return
+        table = DeltaTable(path)  # as the last one left it
+        files = len(table.file_uris())
+        if files < MANY_FILES:
+            return
+        try:
+            table.optimize.compact()
+            removed = table.vacuum(
+                retention_hours=KEEP_HOURS, enforce_retention_duration=False, dry_run=False, full=True
+            )
+        except CommitFailedError:
+            return  # the merge met an append in an unlucky moment; the next compaction tidies
+        log.debug("ledger table tidied path=%s files=%d removed=%d", table.table_uri, files, len(removed))
+
+
+@contextmanager
+def _alone(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Holds the table's lock, which ends with its process; whether it was free, or waits until it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(LOCK_SUFFIX).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

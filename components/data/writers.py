@@ -156,8 +156,8 @@ class SegmentWriter:
     def _confirm(self, begin: int, end: int) -> None:
         """Frames up to the one with number `end` are on the disk, or else one behind `begin` is not, which is raised.
 
-        Threads that come while one syncs wait for it, and then one of them syncs for all of them. Those whose frames were
-        synced go on at once, also while the next sync is under way.
+        Threads that come while one syncs wait for it, and then one of them syncs for all of them. Those whose frames
+        were synced go on at once, also while the next sync is under way.
         """
         if self._is_mine_to_sync(end):
             try:
