@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ def _answer(predictor: Predictor, stream: Stream, progress: Progress, stage: Sta
     Raises:
         NotEnoughRows: If there is no row at all.
     """
-    answered = _answered(predictor, stream, progress)
+    answered = _ahead(_answered(predictor, stream, progress))
     first = next(answered, None)
     while first is not None:
         number = progress.next_part
@@ -212,6 +213,15 @@ def _answered(predictor: Predictor, stream: Stream, progress: Progress) -> Itera
         kept = _kept(predictor, fed, answers, request_id, received_us, latency_ms)
         yield _output(table, fed, answers, predictor, request_id), kept
         row += table.num_rows
+
+
+def _ahead(answered: Iterator[Answered]) -> Iterator[Answered]:
+    """The same; each batch is answered in a thread while the one before is written."""
+    with ThreadPoolExecutor(1, thread_name_prefix="everfit-batch") as thread:
+        coming = thread.submit(next, answered, None)
+        while (one := coming.result()) is not None:
+            coming = thread.submit(next, answered, None)
+            yield one
 
 
 def _wanted(there: list[str], schema: Schema) -> list[str]:

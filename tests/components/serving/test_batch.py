@@ -225,9 +225,9 @@ def test_a_file_without_rows_is_refused(files: ModelFiles, tmp_path: Path):
 
 def test_memory_does_not_grow_with_the_file(files: ModelFiles, tmp_path: Path):
     """Five times the rows take no more memory: only what is asked now is held."""
-    peaks = [_peak_mb(files, tmp_path, rows) for rows in (60_000, 300_000)]
+    peaks = [_peak_mb(files, tmp_path, rows) for rows in (200_000, 1_000_000)]
 
-    # 16 MB more were measured; with Arrow's scanner, which reads ahead of who asks, it was 53, and growing.
+    # 10 to 25 MB more were measured; with Arrow's scanner, which reads ahead of who asks, it was 53 for 300,000.
     assert peaks[1] < peaks[0] + 40
 
 
