@@ -1,5 +1,6 @@
 """What `everfit rollout` prints and does: where the challenger stands, and a person's word that ends its rollout."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,8 @@ from components.evaluation.advancing import advance
 from components.evaluation.rivals import Evidence
 from components.records.models import Challenger
 from components.records.rollouts import Step
-from components.registry import challengers, fetching, rollout_log, versions
+from components.records.scores import Rule
+from components.registry import challengers, fetching, rollout_log
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows import rollouts
@@ -49,7 +51,7 @@ def tell(project: Project, console: Console) -> None:
     console.print(f"[bold {COLOURS[step.outcome]}]{step.outcome}[/]: {escape(step.reason)}\n")
     console.print(f"rows in this step: {evidence.rows:,}, of the champion {evidence.champion_rows:,}")
     console.print(f"its rows with labels so far: {evidence.labelled_rows:,}\n")
-    console.print(_rules(step))
+    console.print(rules_table("for the next step", step.rules))
 
 
 def place(challenger: Challenger) -> str:
@@ -102,10 +104,8 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
 
 def _looked_at(project: Project) -> tuple[Step, Evidence]:
     environment, running = Environment(), _challenger(project.name)
-    champion = versions.champion(project.name)
-    if champion is None:
-        raise ModelNotFound(f"wanted the champion of {project.name}, found none; make one with everfit train")
-    evidence = rollouts.seen(project, running, fetching.fetch(champion, environment.cache()), environment)
+    champion = fetching.fetch(rollouts.champion_of(project.name), environment.cache())
+    evidence = rollouts.seen(project, running, champion, environment)
     return advance(running, evidence, project.serving.rollout, datetime.now(UTC)), evidence
 
 
@@ -123,11 +123,12 @@ def _said(running: Challenger, outcome: Any, reason: str) -> Step:
     return Step(outcome, reason, running, datetime.now(UTC), rules=())
 
 
-def _rules(step: Step) -> Table:
-    table = Table(title="for the next step", title_justify="left")
+def rules_table(title: str, rules: Sequence[Rule]) -> Table:
+    """Rules as a table: the name, whether it held, what was wanted and found."""
+    table = Table(title=title, title_justify="left")
     table.add_column("rule", no_wrap=True)
-    table.add_column("holds")
+    table.add_column("held")
     table.add_column("wanted and found", overflow="fold")
-    for rule in step.rules:
+    for rule in rules:
         table.add_row(rule.name, "yes" if rule.passed else "[bold red]no[/bold red]", escape(rule.detail))
     return table

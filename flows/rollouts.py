@@ -46,7 +46,7 @@ def seen(project: Project, challenger: Challenger, champion: ModelFiles, environ
     asked, failed = rival_counts(environment.service, challenger) or (None, None)
     labelled = everything["is_challenger"] & everything["label"].is_not_null()
     return Evidence(
-        champion=_champion(name).version,  # asked last: the alias may have moved while all this was read
+        champion=champion_of(name).version,  # asked last: the alias may have moved while all this was read
         rows=ours.height,
         champion_rows=theirs.height,
         asked=asked,
@@ -101,7 +101,12 @@ def send_away(step: Step, who: str = "") -> None:
     challengers.clear(version, step.reason, datetime.now(UTC), who=who)
 
 
-def _champion(name: str) -> ModelVersion:
+def champion_of(name: str) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        ModelNotFound: If there is none.
+    """
     found = versions.champion(name)
     if found is None:
         raise ModelNotFound(f"wanted the champion of {name}, found none; make one with everfit train")

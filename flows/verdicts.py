@@ -2,13 +2,12 @@
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from components.errors import ModelNotFound
 from components.records.models import ModelVersion
 from components.records.scores import Verdict
 from components.registry import rollout_log, versions
-from flows.rollout_table import steps_table
+from flows.rollout_table import rules_table, steps_table
 
 
 def print_verdict(text: str, console: Console) -> None:
@@ -25,7 +24,7 @@ def print_verdict(text: str, console: Console) -> None:
             "look at its run in the MLflow UI"
         )
     console.print(_head(version, verdict))
-    console.print(_rules(verdict))
+    console.print(rules_table(f"{len(verdict.rules)} rules on {verdict.rows:,} rows", verdict.rules))
     if steps := rollout_log.read_steps(version):
         console.print(steps_table(steps))
 
@@ -36,13 +35,3 @@ def _head(version: ModelVersion, verdict: Verdict) -> str:
         f"[bold]{version.name} version {version.version}[/bold]: [bold {colour}]{verdict.outcome}[/bold {colour}]\n"
         f"{escape(verdict.reason)}\n"
     )
-
-
-def _rules(verdict: Verdict) -> Table:
-    table = Table(title=f"{len(verdict.rules)} rules on {verdict.rows:,} rows", title_justify="left")
-    table.add_column("rule", no_wrap=True)
-    table.add_column("held")
-    table.add_column("wanted and found", overflow="fold")
-    for rule in verdict.rules:
-        table.add_row(rule.name, "yes" if rule.passed else "[bold red]no[/bold red]", escape(rule.detail))
-    return table

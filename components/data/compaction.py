@@ -7,7 +7,6 @@ to commit is refused by Delta, reads where the first one stopped, and goes on fr
 
 import fcntl
 import logging
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from components.data.batches import COMMON_TYPES, extend, known_types, typed_frame
 from components.data.ledger import LABELS, PREDICTIONS, segment_folder
 from components.data.segments import is_abandoned, read_frames, retire, segments
+from components.data.writers import sync_path
 from components.errors import LedgerError, PassingFault
 from components.records.rows import Schema
 
@@ -199,11 +199,7 @@ def _flush(path: Path) -> None:
     folders = [path, path / "_delta_log"]
     files = [file for folder in folders for file in folder.iterdir() if file.is_file() and file.stat().st_mtime > since]
     for entry in files + folders:
-        descriptor = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(entry)
 
 
 def _tidy(path: Path) -> None:

@@ -4,7 +4,6 @@ Who was killed goes on with the parts that are there. A part that is done again 
 publishes only what was not: so each prediction comes to stand in the ledger once.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from components.data.ledger import PREDICTIONS, Ledger, segment_folder
 from components.data.privacy import Privacy
 from components.data.segments import SUFFIX, Durability, segments
+from components.data.writers import sync_path
 from components.errors import LedgerError
 
 
@@ -73,7 +73,7 @@ class Stage:
             for file in segments(self._staged, PREDICTIONS):
                 file.rename(there / file.name)
             if self._durability == "disk":
-                _sync(there)
+                sync_path(there)
         self.discard()
 
     def discard(self) -> None:
@@ -95,9 +95,9 @@ class Stage:
 
     def _take(self, scratch: Path, number: int) -> None:
         for place, file in enumerate(segments(segment_folder(scratch), PREDICTIONS)):
-            _sync(file)
+            sync_path(file)
             file.rename(self._staged / f"{PREDICTIONS}-{self._run}-{number:06}-{place:03}{SUFFIX}")
-        _sync(self._staged)
+        sync_path(self._staged)
 
     @contextmanager
     def _possible(self) -> Iterator[None]:
@@ -108,12 +108,3 @@ class Stage:
                 f"wanted to keep predictions in {self._folder}, but the system said: {err}; make room there, or make "
                 "the folder writable, and run it again: it goes on where it was"
             ) from err
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or a folder's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

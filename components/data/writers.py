@@ -127,7 +127,7 @@ class SegmentWriter:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             unseen.rename(self.folder / name)
             if self.durability == "disk":
-                _sync_folder(self.folder)
+                sync_path(self.folder)
         except OSError:
             os.close(descriptor)
             raise
@@ -217,9 +217,9 @@ class SegmentWriter:
             os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a new name in the folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def sync_path(path: Path) -> None:
+    """Brings a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -28,6 +28,7 @@ from components.errors import DataError, EverfitError, NotEnoughRows
 from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Schema
 from components.serving.feeding import Array, Fed, feed
+from components.serving.keeping import batch_of
 from components.serving.outputs import kind_of, write
 from components.serving.parts import Progress, progress_of
 from components.serving.predictor import OUTPUTS, Predictor
@@ -235,24 +236,11 @@ def _kept(
     predictor: Predictor, fed: Fed, answers: list[Array], request_id: str, received_us: int, latency_ms: float
 ) -> PredictionBatch:
     """The rows with their answers as the ledger keeps them."""
-    version, schema = predictor.version, predictor.schema
-    named = dict(zip(OUTPUTS[schema.target_kind], answers, strict=True))
+    schema = predictor.schema
+    named: dict[str, Any] = dict(zip(OUTPUTS[schema.target_kind], answers, strict=True))
     if schema.target_kind == "multiclass":
         named["prediction"] = np.array(schema.classes, object)[named["prediction"]]
-    return PredictionBatch(
-        request_id=request_id,
-        model=version.name,
-        version=version.version,
-        config_sha256=predictor.files.config_sha256,
-        received_at=received_us,
-        latency_ms=latency_ms,
-        ids=[],
-        rows=len(fed.rows),
-        timestamps=fed.rows.timestamps,
-        entity_ids=fed.rows.entity_ids,
-        inputs=fed.rows.columns,
-        outputs=named,
-    )
+    return batch_of(predictor, fed.rows, named, request_id, ids=[], received_us=received_us, latency_ms=latency_ms)
 
 
 def _output(table: pa.Table, fed: Fed, answers: list[Array], predictor: Predictor, request_id: str) -> pa.Table:

@@ -22,8 +22,8 @@ from components.serving.rows import EARLIEST_US, LATEST_US, Rows
 
 NAMES = {ARROW: "an Arrow stream", PARQUET: "a Parquet file"}
 
-# What Arrow raises at bytes that are none of its own; its errors share no base.
-BROKEN = (pa.ArrowException, ValueError, OSError, OverflowError, MemoryError, NotImplementedError, KeyError)
+# What is raised at bytes that are no Arrow: Arrow's own errors, and the plain ones that its bindings raise instead.
+BROKEN = (pa.ArrowException, ValueError, OSError, OverflowError, MemoryError, KeyError)
 # Rows unpacked at a time from a Parquet file, so that one that grows is noticed soon.
 PARQUET_ROWS = 4096
 # Microseconds in one unit of a time; nanoseconds are divided instead.

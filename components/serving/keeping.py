@@ -2,7 +2,7 @@
 
 import logging
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.data.ledger import LabelBatch, Ledger, PredictionBatch, ids_of, new_request_id
 from components.errors import LedgerError
@@ -125,6 +125,22 @@ def to_keep(
                 f"{version.name} version {version.version}: wanted {len(rows):,} values of {name}, one for each row, "
                 f"found {len(values):,}; train it again"
             )
+    ids = ids_of(request_id, len(rows))
+    return batch_of(predictor, rows, answers, request_id, ids=ids, received_us=received_us, latency_ms=latency_ms)
+
+
+def batch_of(
+    predictor: Predictor,
+    rows: Rows,
+    answers: dict[str, Any],
+    request_id: str,
+    *,
+    ids: list[str],
+    received_us: int,
+    latency_ms: float,
+) -> PredictionBatch:
+    """The rows with their answers by output name; without ids, they follow from the request's and the row's number."""
+    version = predictor.version
     return PredictionBatch(
         request_id=request_id,
         model=version.name,
@@ -132,7 +148,8 @@ def to_keep(
         config_sha256=predictor.files.config_sha256,
         received_at=received_us,
         latency_ms=latency_ms,
-        ids=ids_of(request_id, len(rows)),
+        ids=ids,
+        rows=0 if ids else len(rows),
         timestamps=rows.timestamps,
         entity_ids=rows.entity_ids,
         inputs=rows.columns,
