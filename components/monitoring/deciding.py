@@ -79,16 +79,17 @@ def breaches(project: Project, facts: WindowFacts) -> list[str]:
     if facts.rows < trigger.min_rows or facts.broken_columns:
         return []
     found = []
-    if facts.drift_share is not None and facts.drift_share >= trigger.drift_share:
+    limit = trigger.drift_share
+    if limit is not None and facts.drift_share is not None and facts.drift_share >= limit:
         found.append(
-            f"{facts.drift_share:.0%} of the columns drifted (limit {trigger.drift_share:.0%}: "
-            f"{_listed(facts.drifted_columns)})"
+            f"{facts.drift_share:.0%} of the columns drifted (limit {limit:.0%}: {_listed(facts.drifted_columns)})"
         )
     loss = quality_loss(project, facts)
-    if loss is not None and loss >= trigger.max_quality_loss:
+    most = trigger.max_quality_loss
+    if loss is not None and most is not None and loss >= most:
         found.append(
             f"{project.evaluation.metric} was {facts.quality:.4f}, which is {loss:.4f} worse than "
-            f"{facts.reference_quality:.4f} at registration (limit {trigger.max_quality_loss:g})"
+            f"{facts.reference_quality:.4f} at registration (limit {most:g})"
         )
     return found
 

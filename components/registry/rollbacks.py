@@ -18,7 +18,7 @@ from components.registry.moves import Move, note_of
 from components.registry.stories import TAG_CHARACTERS, rollback_tags, with_rollbacks
 from components.registry.tracking import address, reaching
 from components.registry.versions import CHAMPION, champion, moves, registered, version
-from components.settings.project import MonitoringSettings
+from components.settings.monitoring import MonitoringSettings
 
 log = logging.getLogger(__name__)
 

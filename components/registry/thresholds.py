@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from components.records.models import ModelVersion
 from components.registry.tracking import reaching
-from components.settings.project import MonitoringSettings
+from components.settings.monitoring import MonitoringSettings
 
 log = logging.getLogger(__name__)
 

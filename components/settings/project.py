@@ -4,14 +4,14 @@ What is built stands here; where it runs stands in the environment (`components.
 error reporting live in `components.settings.reading`.
 """
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from components.settings.base import Duration, PluginSettings, Settings
+from components.settings.base import PluginSettings, Settings
 from components.settings.evaluation import EvaluationSettings
+from components.settings.monitoring import MonitoringSettings
 from components.settings.optimization import OptimizationSettings
 from components.settings.serving import ServingSettings
 
@@ -98,48 +98,6 @@ class TrainingSettings(Settings):
     seed: int = 7
     threads: int = Field(1, ge=1, description="CPU threads; more than one is slower when another process is busy.")
     timeout_minutes: float = Field(60, gt=0)
-
-
-class TriggerSettings(Settings):
-    """When enough has been seen to act."""
-
-    windows: int = Field(2, ge=1, description="This many of the last `of` windows must be breached, the newest too.")
-    of: int = Field(3, ge=1)
-    min_rows: int = Field(1_000, ge=1, description="Windows with fewer predictions say nothing.")
-    drift_share: float = Field(0.3, gt=0, le=1, description="A window is breached when this share of columns drifted.")
-    max_quality_loss: float = Field(
-        0.03, gt=0, description="Or when the metric is this much worse than when registered."
-    )
-    min_labelled_rows: int = Field(500, ge=1, description="Fewer labelled rows than this say nothing about quality.")
-    broken_share: float = Field(
-        0.2, gt=0, le=1, description="A column missing this much more often than in training is broken: ask a person."
-    )
-
-    @model_validator(mode="after")
-    def _windows_fit(self) -> "TriggerSettings":
-        if self.windows > self.of:
-            raise ValueError(f"windows must be at most 'of', but {self.windows} of {self.of} was asked for")
-        return self
-
-
-class RetrainSettings(Settings):
-    """Which rows a challenger learns from, and which it is judged on."""
-
-    judge_days: float = Field(14, gt=0, description="Newest labelled days: both sides are judged on these.")
-    validation_days: float = Field(7, gt=0, description="Days before them, for early stopping and parity.")
-
-
-class MonitoringSettings(Settings):
-    """What is watched, and what follows."""
-
-    window: Duration = Field(timedelta(days=7), description="Length of a window in event time, such as 7d or 12h.")
-    trigger: TriggerSettings = TriggerSettings()
-    cooldown: Duration = Field(timedelta(days=14), description="Rest after a retraining, in event time.")
-    drift_threshold: float = Field(0.1, gt=0, description="Effect size from which a column counts as drifted.")
-    column_thresholds: dict[str, float] = Field(default_factory=dict, description="Another effect size for a column.")
-    sample_rows: int = Field(5_000, ge=100, description="Larger windows are sampled to this many rows for the report.")
-    schedule: str = Field("0 6 * * 1", description="Cron of the monitor deployment, UTC.")
-    retrain: RetrainSettings = RetrainSettings()
 
 
 class CostSettings(Settings):

@@ -21,7 +21,7 @@ from components.registry.rollbacks import roll_back, target
 from components.registry.stories import DESCRIPTION_CHARACTERS
 from components.registry.thresholds import in_force, keep
 from components.registry.tracking import experiment_id
-from components.settings.project import MonitoringSettings
+from components.settings.monitoring import MonitoringSettings
 
 HERE = "http://127.0.0.1:3000"
 AT = datetime(2013, 4, 2, 6, 30, tzinfo=UTC)
@@ -294,7 +294,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from components.registry import rollbacks, tracking
 from components.settings.environment import Environment
-from components.settings.project import MonitoringSettings
+from components.settings.monitoring import MonitoringSettings
 
 settings = MonitoringSettings(drift_threshold=float(sys.argv[3]))
 tracking.connect(Environment(home=Path(sys.argv[1]), tracking_uri=sys.argv[2]))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from components.registry import thresholds, versions
 from components.registry.rollbacks import roll_back
 from components.registry.thresholds import in_force, keep
-from components.settings.project import MonitoringSettings, TriggerSettings
+from components.settings.monitoring import MonitoringSettings, TriggerSettings
 from tests.components.registry.conftest import Make
 from tests.components.registry.test_rollbacks import WHY, in_mlflow, promoted
 
