@@ -7,6 +7,7 @@ from datetime import datetime
 from components.records.models import Challenger, FittedModel, Lineage, Variant, Workshop
 from components.records.rows import Part, Split
 from components.records.scores import Rule, Scorecard, Verdict
+from components.registry.learned import learned_tags
 from components.registry.moves import Move
 
 # MLflow keeps descriptions of at most 5,000 characters: PostgreSQL refuses longer ones.
@@ -49,7 +50,7 @@ def version_tags(lineage: Lineage, split: Split, variant: Variant) -> dict[str, 
         "test_sha256": split.test.sha256,
         "variant": variant.name,
     }
-    return {name: value for name, value in tags.items() if value}
+    return {name: value for name, value in tags.items() if value} | learned_tags(split)
 
 
 def verdict_tags(verdict: Verdict) -> dict[str, str]:
