@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.monitoring.guards import Missing
+from components.monitoring.panels import numbers_of
 from components.monitoring.report import Shift, assemble
 from components.monitoring.workspace import store
 from components.monitoring.writing import write_whole
@@ -58,31 +59,51 @@ def window_name(window: Window) -> str:
 def _numbers(facts: WindowFacts, project: Project, missing: dict[str, Missing]) -> dict[str, float]:
     """What the dashboard draws, without what could not be measured."""
     shares = missing.values()
-    found = {
-        "rows": facts.rows,
-        "labelled_rows": facts.labelled_rows,
-        "drift_share": facts.drift_share,
-        "drift_limit": project.monitoring.trigger.drift_share,
-        "quality": facts.quality,
-        "reference_quality": facts.reference_quality,
+    return numbers_of(facts, project) | {
         "missing_share": sum(share.window for share in shares) / max(len(missing), 1),
         "missing_jump": max((share.jump for share in shares), default=0.0),
-        "broken_columns": len(facts.broken_columns),
     }
-    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _labels(facts: WindowFacts, project: Project) -> dict[str, str]:
-    """What stands in large figures on top of the page."""
-    labels = {
+    """What stands in large figures on top of the page; what was not measured is left out, but for what matters most."""
+    metric = project.evaluation.metric.replace("_", " ")
+    found = {
         "predictions": f"{facts.rows:,}",
-        "labelled": f"{facts.labelled_rows:,}",
+        "labelled": _labelled(facts),
         "version": str(facts.version),
         "drifted columns": "too few rows" if facts.drift_share is None else f"{facts.drift_share:.0%}",
-        project.evaluation.metric: "not known yet" if facts.quality is None else f"{facts.quality:.4f}",
+        "of what moves the answer": _share(facts.weighted_drift),
+        metric: _between(facts.quality, facts.quality_low, facts.quality_high) or "not known yet",
+        f"expected {metric}": _between(facts.expected_quality, facts.expected_low, facts.expected_high),
+        "at registration": _figure(facts.reference_quality),
+        "calibration error": _figure(facts.calibration_error),
+        "median label delay": "" if facts.label_delay_hours is None else f"{facts.label_delay_hours:,.1f} h",
+        "contradicting labels": f"{facts.label_conflicts:,}" if facts.label_conflicts else "",
+        "p50, p99": ""
+        if facts.p99_ms is None or facts.p50_ms is None
+        else f"{facts.p50_ms:.1f}, {facts.p99_ms:.1f} ms",
+        "failed requests": "" if facts.requests is None else f"{facts.failed_requests or 0:,} of {facts.requests:,}",
+        "cost of serving": "" if facts.serving_cost is None else f"{facts.serving_cost:,.2f}",
+        "broken columns": str(len(facts.broken_columns)) if facts.broken_columns else "",
     }
-    if facts.reference_quality is not None:
-        labels["at registration"] = f"{facts.reference_quality:.4f}"
-    if facts.broken_columns:
-        labels["broken columns"] = str(len(facts.broken_columns))
-    return labels
+    return {name: text for name, text in found.items() if text}
+
+
+def _labelled(facts: WindowFacts) -> str:
+    return f"{facts.labelled_rows:,}" + ("" if facts.label_coverage is None else f" ({facts.label_coverage:.0%})")
+
+
+def _between(value: float | None, low: float | None, high: float | None) -> str:
+    """The value with its interval where there is one; empty if it is unknown."""
+    if value is None or low is None or high is None:
+        return _figure(value)
+    return f"{value:.4f} ({low:.3f} to {high:.3f})"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"

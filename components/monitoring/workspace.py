@@ -4,21 +4,25 @@ Runs are written under a name made from the window, and in one step: measuring a
 dashboard that reads at this moment, or a kill, never meets half a file.
 """
 
+import json
 import logging
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from evidently import Run
-from evidently.sdk.models import DashboardModel, DashboardPanelPlot, DashboardTabModel, PanelMetric, ProjectModel
-from evidently.sdk.panels import bar_plot_panel, line_plot_panel
+from evidently.sdk.models import DashboardModel, DashboardPanelPlot, DashboardTabModel, ProjectModel
 from evidently.ui.workspace import Workspace
 
-from components.monitoring.report import PREDICTION, Measured
+from components.monitoring.panels import FIRST_TITLES, TAB, panels_of
 from components.monitoring.writing import write_whole
 from components.records.watching import Window
 from components.settings.project import Project
 
 log = logging.getLogger(__name__)
+
+# Beside the dashboard: which panels it was ever given, by title.
+GIVEN = "everfit-panels.json"
 
 
 def project_id(name: str) -> uuid.UUID:
@@ -48,61 +52,56 @@ def store(workspace: Path, project: Project, window: Window, run: Run) -> Path:
 
 
 def ensure_project(workspace: Path, project: Project) -> None:
-    """The project stands in the workspace, with its dashboard; one that is there is left as people arranged it."""
+    """The project stands in the workspace with its dashboard, which is left as people arranged it.
+
+    Panels that a later Everfit brings are added once: one that a person took away does not come back.
+    """
     folder = workspace / str(project_id(project.name))
-    if (folder / "metadata.json").exists():
+    is_there = (folder / "metadata.json").exists()
+    wanted = panels_of(project)
+    given = _given(folder, project) if is_there else set()
+    missing = [panel for panel in wanted if panel.title not in given]
+    if is_there and not missing:
         return
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     evidently = Workspace.create(str(workspace))
-    panels = _panels(project)
-    days = project.monitoring.window.total_seconds() / 86_400
-    tab = DashboardTabModel(title="Fitness", panels=[panel.id for panel in panels])
-    evidently.save_dashboard(project_id(project.name), DashboardModel(tabs=[tab], panels=panels))
+    _add_panels(evidently, project, missing, is_there=is_there)
+    write_whole(folder / GIVEN, json.dumps(sorted({*given, *(panel.title for panel in wanted)}), indent=2))
+    if is_there:
+        log.info("panels added project=%s panels=%d workspace=%s", project.name, len(missing), workspace)
+        return
     # The project last: who finds it finds its dashboard too.
-    evidently.add_project(
-        ProjectModel(
-            id=project_id(project.name),
-            name=project.name,
-            description=f"Every window of {days:g} days against the training rows of the live version",
-        )
-    )
+    evidently.add_project(ProjectModel(id=project_id(project.name), name=project.name, description=_described(project)))
     log.info("dashboard made project=%s workspace=%s", project.name, workspace)
 
 
-def _panels(project: Project) -> list[DashboardPanelPlot]:
-    metric, trigger = project.evaluation.metric, project.monitoring.trigger
-    return [
-        line_plot_panel(
-            title="Share of input columns that drifted",
-            description=f"A window is breached from {trigger.drift_share:.0%} on",
-            values=[_measured("drift_share", "drifted share"), _measured("drift_limit", "limit")],
-            size="half",
-        ),
-        line_plot_panel(
-            title=f"Quality: {metric}",
-            description=f"A window is breached when it is {trigger.max_quality_loss:g} worse than at registration",
-            values=[_measured("quality", metric), _measured("reference_quality", "at registration")],
-            size="half",
-        ),
-        bar_plot_panel(
-            title="Predictions, and those whose label has come",
-            values=[_measured("rows", "predictions"), _measured("labelled_rows", "labelled")],
-            size="half",
-        ),
-        line_plot_panel(
-            title="Drift of the predictions",
-            description="Distance between this window's answers and those to the training rows",
-            values=[PanelMetric(metric="ValueDrift", metric_labels={"column": PREDICTION}, legend="effect size")],
-            size="half",
-        ),
-        line_plot_panel(
-            title="Missing values",
-            description="Averaged over the columns, and in the column that got worst",
-            values=[_measured("missing_share", "share missing"), _measured("missing_jump", "worst rise")],
-            size="full",
-        ),
-    ]
+def _given(folder: Path, project: Project) -> set[str]:
+    """Titles of the panels that the dashboard was ever given."""
+    try:
+        return set(json.loads((folder / GIVEN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {title.format(metric=project.evaluation.metric) for title in FIRST_TITLES}
 
 
-def _measured(name: str, legend: str) -> PanelMetric:
-    return PanelMetric(metric=Measured.__name__, metric_labels={"name": name}, legend=legend)
+def _add_panels(
+    evidently: Workspace, project: Project, panels: Sequence[DashboardPanelPlot], *, is_there: bool
+) -> None:
+    """Behind those that are there, on the first tab."""
+    dashboard = evidently.get_dashboard(project_id(project.name)) if is_there else DashboardModel(tabs=[], panels=[])
+    if not dashboard.tabs:
+        dashboard.tabs.append(DashboardTabModel(title=TAB, panels=[]))
+    dashboard.panels.extend(panels)
+    dashboard.tabs[0].panels.extend(panel.id for panel in panels)
+    evidently.save_dashboard(project_id(project.name), dashboard)
+
+
+def _described(project: Project) -> str:
+    settings = project.monitoring
+    length = f"{settings.window.total_seconds() / 86_400:g} days"
+    window = length if settings.window_rows is None else f"{settings.window_rows:,} predictions"
+    against = {
+        "training": "the training rows of the live version",
+        "previous": "the window before it",
+        "same-season": "the same days one season earlier",
+    }
+    return f"Every window of {window} against {against[settings.reference]}"

@@ -4,8 +4,9 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from numbers import Real
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -150,19 +151,16 @@ def _monitoring_runs(client: MlflowClient, experiment: str) -> list[str]:
 
 
 def _figures(facts: WindowFacts) -> list[tuple[str, float]]:
-    """What can be drawn of a window; what was not measured is left out."""
-    figures = {
-        "rows": facts.rows,
-        "labelled_rows": facts.labelled_rows,
-        "drift_share": facts.drift_share,
-        "drifted_columns": len(facts.drifted_columns),
-        "broken_columns": len(facts.broken_columns),
-        "prediction_drifted": facts.prediction_drifted,
-        "quality": facts.quality,
-        "reference_quality": facts.reference_quality,
-        "version": facts.version,
-    }
-    return [(key, float(value)) for key, value in figures.items() if value is not None and math.isfinite(value)]
+    """What can be drawn of a window: every fact that is a number, and how many there are of what is listed.
+
+    What was not measured is left out.
+    """
+    figures = {field.name: getattr(facts, field.name) for field in fields(facts)}
+    figures |= {name: len(figures[name]) for name in ("drifted_columns", "broken_columns", "breaks")}
+    figures["unseen_share"] = max((c.unseen for c in facts.columns if c.unseen is not None), default=None)
+    figures["outside_share"] = max((c.outside for c in facts.columns if c.outside is not None), default=None)
+    numbers = {key: float(value) for key, value in figures.items() if isinstance(value, Real)}
+    return [(key, value) for key, value in numbers.items() if math.isfinite(value)]
 
 
 def _notes(name: str) -> list[LiveEntry]:

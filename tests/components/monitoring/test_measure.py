@@ -183,12 +183,10 @@ def test_the_dashboard_is_made_once_and_dates_runs_by_event_time(tmp_path: Path)
     run = workspace.get_run(found.id, run_id("flights", WINDOW))
 
     assert found.name == "flights"
-    assert [panel.title for panel in found.dashboard.model().panels] == [
-        "Share of input columns that drifted",
-        "Quality: roc_auc",
-        "Predictions, and those whose label has come",
-        "Drift of the predictions",
-    ]
+    titles = [panel.title for panel in found.dashboard.model().panels]
+    assert titles[:2] == ["Share of input columns that drifted", "Quality: roc_auc"]
+    assert len(titles) == len(set(titles))
+    assert "Missing values" not in titles
     assert run.timestamp == datetime(2013, 6, 15)  # noqa: DTZ001  Evidently's own times have no zone
     values = {
         result.metric_value_location.metric.params.get("name"): result.value

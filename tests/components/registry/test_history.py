@@ -9,7 +9,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from components.records.watching import Window, WindowFacts
+from components.records.watching import ColumnFacts, Window, WindowFacts
 from components.registry.history import (
     LiveEntry,
     live_at,
@@ -41,6 +41,14 @@ def facts(window: Window, report: str = "") -> WindowFacts:
         prediction_drifted=False,
         quality=0.7,
         report=report,
+        columns=(ColumnFacts("temp", "number", outside=0.02), ColumnFacts("carrier", "category", unseen=0.01)),
+        weighted_drift=0.4,
+        expected_quality=0.69,
+        label_coverage=0.75,
+        p99_ms=12.5,
+        failed_requests=3,
+        counted=(1_000, 3),
+        training_cost=0.02,
     )
 
 
@@ -167,6 +175,21 @@ def test_windows_are_logged_on_one_monitoring_run(server, tmp_path: Path):
     assert mlflow.artifacts.load_text(f"runs:/{run_id}/reports/2013-04-01..2013-04-08.html") == "<html>déjà vu</html>"
     stored = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/windows/2013-04-08..2013-04-15.json"))
     assert (stored["quality"], stored["drifted_columns"]) == (0.6, ["temp"])
+
+
+def test_every_number_of_a_window_can_be_drawn(server):
+    """What later windows measure beside drift and quality stands in MLflow too, at the window's end."""
+    window = Window(APRIL, APRIL + 7 * DAY)
+
+    log_report("counted", facts(window))
+
+    client, run_id = MlflowClient(), monitoring_run("counted")
+    drawn = client.get_run(run_id).data.metrics
+    wanted = {"weighted_drift": 0.4, "expected_quality": 0.69, "label_coverage": 0.75, "p99_ms": 12.5}
+    wanted |= {"failed_requests": 3, "training_cost": 0.02, "unseen_share": 0.01, "outside_share": 0.02}
+    assert {name: drawn[name] for name in wanted} == wanted
+    assert not {"counted", "columns", "calibration_error", "reference_quality"} & set(drawn)
+    assert client.get_metric_history(run_id, "p99_ms")[0].timestamp == window.end.timestamp() * 1000
 
 
 def test_windows_of_one_day_have_names_of_their_own():
