@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -43,8 +43,11 @@ def test_a_window_holds_raw_rows_answers_and_labels(ledger, tmp_path):
         "prediction": 1,
         "probability": 0.75,
         "label": 1,
+        "labelled_at": datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        "is_contradicted": False,
         "version": 1,
         "prediction_id": batch.ids[0],
+        "request_id": "asked",
         "received_at": START,
         "latency_ms": 1.5,
     }
@@ -147,6 +150,37 @@ def test_the_newest_label_wins(ledger, tmp_path):
         "duplicates": 0,
         "damaged_segments": 0,
     }
+
+
+def test_labels_that_contradict_each_other_are_told_and_the_first_of_them_says_when(ledger, tmp_path):
+    """A repeat is no contradiction, nor is a label that was taken back and came again."""
+    batch = asked(4)
+    ledger.record(batch)
+    ledger.label(told(batch.ids[:3], [1.0, 1.0, 1.0], received_at=2_000_000))
+    ledger.label(told(batch.ids[:2], [0.0, 1.0], received_at=3_000_000))
+    ledger.label(told(batch.ids[2:3], [None], received_at=4_000_000))
+    ledger.label(told(batch.ids[2:3], [1.0], received_at=5_000_000))
+
+    rows = _read(tmp_path)
+
+    first = datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
+    assert rows["label"].to_list() == [0, 1, 1, None]
+    assert rows["is_contradicted"].to_list() == [True, False, False, False]
+    assert rows["labelled_at"].to_list() == [first, first, first, None]
+
+
+def test_classes_contradict_each_other_by_name(ledger, tmp_path):
+    """Labels of a multiclass target are texts."""
+    schema = Schema(SCHEMA.features, "cause", "multiclass", "departure", "flight", ("crew", "weather"))
+    batch = asked(2, outputs={"prediction": ["weather"] * 2, "probabilities": [[0.25, 0.75]] * 2})
+    ledger.record(batch)
+    ledger.label(told(batch.ids, ["weather", "crew"], received_at=1))
+    ledger.label(told(batch.ids, ["crew", "crew"], received_at=2))
+
+    rows = _read(tmp_path, schema=schema)
+
+    assert rows["label"].to_list() == ["crew", "crew"]
+    assert rows["is_contradicted"].to_list() == [True, False]
 
 
 def test_of_labels_at_one_moment_the_later_wins(ledger, tmp_path):
