@@ -54,6 +54,12 @@ class TriggerSettings(Settings):
     max_outside_share: float = Field(
         0.2, gt=0, le=1, description="A column with this share of values outside of its declared bounds is broken."
     )
+    max_conflict_share: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="This share of labelled rows with labels that contradict each other: ask a person.",
+    )
     max_age: Duration | None = Field(None, description="Retrain when the model's newest training row is this old.")
     every: Duration | None = Field(None, description="Retrain this long after the last retraining, breach or not.")
 

@@ -4,33 +4,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.errors import DataError, ProjectFileError
-from components.monitoring.deciding import breaches, decide
-from components.records.watching import Decision, Window, WindowFacts
-from components.settings.project import Project
+from components.monitoring.deciding import decide
+from components.records.watching import Decision, History, Retraining, Window, WindowFacts
+from components.settings.monitoring import MonitoringSettings
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 
-def project(metric: str = "roc_auc", **monitoring) -> Project:
+def policy(**monitoring) -> MonitoringSettings:
     """Two of three windows, 1,000 rows, 30 % of the columns or 0.03 of the metric, two weeks of rest."""
-    source = {"class_path": "components.data.sources.Csv"}
-    return Project.model_validate(
-        {
-            "name": "flights",
-            "data": {"source": source, "target": {"column": "late", "kind": "binary"}, "timestamp": "at"},
-            "evaluation": {"metric": metric},
-            "monitoring": {"window": "7d", "cooldown": "14d", **monitoring},
-            "file": Path("flights.yaml"),
-            "sha256": "0" * 64,
-        }
-    )
+    trigger = monitoring.pop("trigger", {})
+    return MonitoringSettings.model_validate({"window": "7d", "cooldown": "14d", "trigger": trigger, **monitoring})
+
+
+def history(facts: Sequence[WindowFacts], retrainings: Sequence[Retraining] = (), metric: str = "roc_auc") -> History:
+    """What `decide` looks at."""
+    return History("flights", metric, tuple(facts), tuple(retrainings))
 
 
 def week(number: int, **facts) -> WindowFacts:
@@ -45,17 +40,22 @@ def drifted(number: int, **facts) -> WindowFacts:
     return week(number, drift_share=0.4, drifted_columns=("temp", "dewp", "humid", "visib"), **facts)
 
 
-def replay(facts: Sequence[WindowFacts], policy: Project) -> list[Decision]:
+def replay(facts: Sequence[WindowFacts], rules: MonitoringSettings) -> list[Decision]:
     """All decisions on a history, each made with what was known at its time."""
     decisions: list[Decision] = []
     for number in range(len(facts)):
-        decisions.append(decide(policy, facts[: number + 1], decisions))
+        decisions.append(decide(history(facts[: number + 1], asked(decisions)), rules))
     return decisions
+
+
+def asked(decisions: Sequence[Decision]) -> list[Retraining]:
+    """The retrainings that these decisions asked for."""
+    return [Retraining(each.id, each.window) for each in decisions if each.verdict == "retrain"]
 
 
 def test_two_breached_windows_of_three_ask_for_a_retraining():
     """The reason names the share, its limit, the columns and the count."""
-    decision = decide(project(), [drifted(0), week(1), drifted(2)], [])
+    decision = decide(history([drifted(0), week(1), drifted(2)]), policy())
 
     assert decision.verdict == "retrain"
     assert decision.reason == (
@@ -67,7 +67,7 @@ def test_two_breached_windows_of_three_ask_for_a_retraining():
 
 def test_one_breached_window_is_not_enough():
     """A single odd week is waited out, and the reason still tells what was odd."""
-    decision = decide(project(), [week(0), week(1), drifted(2)], [])
+    decision = decide(history([week(0), week(1), drifted(2)]), policy())
 
     assert decision.verdict == "keep"
     assert decision.reason.startswith("no, although in 2013-05-15..2013-05-22 40% of the columns drifted")
@@ -76,7 +76,7 @@ def test_one_breached_window_is_not_enough():
 
 def test_what_calmed_down_is_left_alone():
     """Two bad weeks followed by a good one ask for nothing."""
-    decision = decide(project(), [drifted(0), drifted(1), week(2)], [])
+    decision = decide(history([drifted(0), drifted(1), week(2)]), policy())
 
     assert decision.verdict == "keep"
     assert decision.reason == (
@@ -87,7 +87,7 @@ def test_what_calmed_down_is_left_alone():
 
 def test_lost_quality_breaches_without_any_drift():
     """The world can change while the inputs do not."""
-    decision = decide(project(), [week(0, quality=0.66), week(1, quality=0.65)], [])
+    decision = decide(history([week(0, quality=0.66), week(1, quality=0.65)]), policy())
 
     assert decision.verdict == "retrain"
     assert "roc_auc was 0.6500, which is 0.0500 worse than 0.7000 at registration (limit 0.03)" in decision.reason
@@ -96,13 +96,15 @@ def test_lost_quality_breaches_without_any_drift():
 @pytest.mark.parametrize(("metric", "quality"), [("roc_auc", 0.80), ("log_loss", 0.60)])
 def test_a_better_window_is_no_breach(metric: str, quality: float):
     """Higher is better for one metric, lower for the other."""
-    assert breaches(project(metric), week(0, quality=quality)) == []
-    assert breaches(project(metric), week(0, quality=1.4 - quality)) != []
+    once = policy(trigger={"windows": 1, "of": 1})
+
+    assert decide(history([week(0, quality=quality)], metric=metric), once).verdict == "keep"
+    assert decide(history([week(0, quality=1.4 - quality)], metric=metric), once).verdict == "retrain"
 
 
 def test_few_labels_say_nothing_about_quality():
     """Labels come late: the first few of a window are no sample of it."""
-    decision = decide(project(), [week(0, quality=0.5, labelled_rows=499)], [])
+    decision = decide(history([week(0, quality=0.5, labelled_rows=499)]), policy())
 
     assert decision.verdict == "keep"
     assert "roc_auc is not known yet (499 labels)" in decision.reason
@@ -110,7 +112,7 @@ def test_few_labels_say_nothing_about_quality():
 
 def test_few_rows_say_nothing_at_all():
     """A quiet night is neither drift nor damage."""
-    decision = decide(project(), [drifted(0), drifted(1), drifted(2, rows=12, broken_columns=("temp",))], [])
+    decision = decide(history([drifted(0), drifted(1), drifted(2, rows=12, broken_columns=("temp",))]), policy())
 
     assert decision.verdict == "keep"
     assert decision.reason == (
@@ -122,7 +124,7 @@ def test_broken_data_are_asked_about_and_never_learned_from():
     """However far everything else moved."""
     facts = [drifted(0), drifted(1), drifted(2, quality=0.5, broken_columns=("temp", "visib"))]
 
-    decision = decide(project(), facts, [])
+    decision = decide(history(facts), policy())
 
     assert decision.verdict == "ask"
     assert decision.reason == (
@@ -132,7 +134,7 @@ def test_broken_data_are_asked_about_and_never_learned_from():
 
 def test_a_broken_window_does_not_count_as_breached_later():
     """What moved in it was the damage."""
-    decision = decide(project(), [drifted(0, broken_columns=("temp",)), drifted(1)], [])
+    decision = decide(history([drifted(0, broken_columns=("temp",)), drifted(1)]), policy())
 
     assert decision.verdict == "keep"
 
@@ -141,7 +143,7 @@ def test_after_a_promotion_counting_begins_anew():
     """Breaches measured against what an older version had seen say nothing about the new one."""
     facts = [drifted(0), drifted(1), drifted(2, version=2)]
 
-    decision = decide(project(), facts, [])
+    decision = decide(history(facts), policy())
 
     assert decision.verdict == "keep"
     assert decision.reason.endswith(
@@ -153,13 +155,13 @@ def test_a_retraining_is_followed_by_rest():
     """In event time, from the end of the window that asked for it; decisions about later windows do not count."""
     facts = [drifted(number) for number in range(5)]
 
-    decisions = replay(facts, project())
+    decisions = replay(facts, policy())
 
     assert [decision.verdict for decision in decisions] == ["keep", "retrain", "keep", "retrain", "keep"]
     assert (
         "because the last retraining was asked for 7 days ago (2013-05-15), and it rests 14 days" in decisions[2].reason
     )
-    assert decide(project(), facts[:2], decisions).verdict == "retrain"
+    assert decide(history(facts[:2], asked(decisions)), policy()).verdict == "retrain"
 
 
 def test_every_no_has_a_reason_and_replaying_gives_the_same():
@@ -178,9 +180,9 @@ def test_every_no_has_a_reason_and_replaying_gives_the_same():
         for number in range(300)
     ]
 
-    decisions = replay(facts, project())
+    decisions = replay(facts, policy())
 
-    assert replay(facts, project()) == decisions
+    assert replay(facts, policy()) == decisions
     assert len({decision.id for decision in decisions}) == 300
     assert {decision.verdict for decision in decisions} == {"retrain", "keep", "ask"}
     for decision in decisions:
@@ -198,7 +200,7 @@ def test_the_id_is_that_of_project_window_and_version():
     facts = week(0)
     half = replace(facts, window=Window(START, START + timedelta(hours=12)))
 
-    ids = {decide(project(), [each], []).id for each in (facts, replace(facts, rows=7), half, week(0, version=2))}
+    ids = {decide(history([each]), policy()).id for each in (facts, replace(facts, rows=7), half, week(0, version=2))}
 
     assert len(ids) == 3
 
@@ -206,10 +208,10 @@ def test_the_id_is_that_of_project_window_and_version():
 def test_without_a_window_there_is_nothing_to_decide():
     """The message says what to do."""
     with pytest.raises(DataError, match="flights wants at least one measured window, found none; measure one first"):
-        decide(project(), [], [])
+        decide(history([]), policy())
 
 
 def test_an_unknown_metric_is_refused_before_it_decides_anything():
     """A direction is not guessed."""
     with pytest.raises(ProjectFileError, match="did you mean 'roc_auc'"):
-        decide(project("rocauc"), [week(0)], [])
+        decide(history([week(0)], metric="rocauc"), policy())
