@@ -42,6 +42,8 @@ CATEGORY_METHOD = "jensenshannon"
 # By chance alone k values of n rows against m rows are about sqrt((k - 1) / 8 * (1 / n + 1 / m)) apart: with 30 values
 # that is 0.04 for 5,000 against 5,000 rows and 0.07 for 1,000, with 300 values it would be 0.12.
 CATEGORIES = 30
+# Large figures in a line on top of the page; more of them run into each other.
+COUNTERS = 5
 
 
 class Measured(SingleValueMetric):
@@ -166,7 +168,9 @@ def assemble(
     drawn = {widget.id for shift in shifts for widget in shift.widgets}
     quality = [widget for model in models[1:] for widget in model.widgets if widget.id not in drawn]
     ordered = sorted(shifts, key=lambda shift: (shift.column != PREDICTION, -shift.size / shift.threshold))
-    top = [counter(title=f"Window {window}", counters=[CounterData(label, text) for label, text in labels.items()])]
+    counters = [CounterData(label, text) for label, text in labels.items()]
+    lines = [counters[at : at + COUNTERS] for at in range(0, len(counters), COUNTERS)]
+    top = [counter(title="" if at else f"Window {window}", counters=line) for at, line in enumerate(lines)]
     tables = [_shift_table(ordered)] if ordered else []
     return Run.load_model(
         models[0].copy(

@@ -68,37 +68,31 @@ def _numbers(facts: WindowFacts, project: Project, missing: dict[str, Missing]) 
 def _labels(facts: WindowFacts, project: Project) -> dict[str, str]:
     """What stands in large figures on top of the page; what was not measured is left out, but for what matters most."""
     metric = project.evaluation.metric.replace("_", " ")
+    quality, expected = _named(metric, facts.quality_low, facts.quality_high), f"expected {metric}"
     found = {
         "predictions": f"{facts.rows:,}",
-        "labelled": _labelled(facts),
+        "labelled": f"{facts.labelled_rows:,}",
         "version": str(facts.version),
         "drifted columns": "too few rows" if facts.drift_share is None else f"{facts.drift_share:.0%}",
-        "of what moves the answer": _share(facts.weighted_drift),
-        metric: _between(facts.quality, facts.quality_low, facts.quality_high) or "not known yet",
-        f"expected {metric}": _between(facts.expected_quality, facts.expected_low, facts.expected_high),
+        "drifted of what moves the answer": _share(facts.weighted_drift),
+        quality: _figure(facts.quality) or "not known yet",
+        _named(expected, facts.expected_low, facts.expected_high): _figure(facts.expected_quality),
         "at registration": _figure(facts.reference_quality),
         "calibration error": _figure(facts.calibration_error),
-        "median label delay": "" if facts.label_delay_hours is None else f"{facts.label_delay_hours:,.1f} h",
+        "label coverage": _share(facts.label_coverage),
+        "hours to a label": "" if facts.label_delay_hours is None else f"{facts.label_delay_hours:,.1f}",
         "contradicting labels": f"{facts.label_conflicts:,}" if facts.label_conflicts else "",
-        "p50, p99": ""
-        if facts.p99_ms is None or facts.p50_ms is None
-        else f"{facts.p50_ms:.1f}, {facts.p99_ms:.1f} ms",
-        "failed requests": "" if facts.requests is None else f"{facts.failed_requests or 0:,} of {facts.requests:,}",
+        "ms at p99": "" if facts.p99_ms is None else f"{facts.p99_ms:,.1f}",
+        "failed requests": "" if facts.failed_requests is None else f"{facts.failed_requests:,}",
         "cost of serving": "" if facts.serving_cost is None else f"{facts.serving_cost:,.2f}",
         "broken columns": str(len(facts.broken_columns)) if facts.broken_columns else "",
     }
     return {name: text for name, text in found.items() if text}
 
 
-def _labelled(facts: WindowFacts) -> str:
-    return f"{facts.labelled_rows:,}" + ("" if facts.label_coverage is None else f" ({facts.label_coverage:.0%})")
-
-
-def _between(value: float | None, low: float | None, high: float | None) -> str:
-    """The value with its interval where there is one; empty if it is unknown."""
-    if value is None or low is None or high is None:
-        return _figure(value)
-    return f"{value:.4f} ({low:.3f} to {high:.3f})"
+def _named(name: str, low: float | None, high: float | None) -> str:
+    """The name of a figure, with its interval where there is one."""
+    return name if low is None or high is None else f"{name}, 95 %: {low:.3f} to {high:.3f}"
 
 
 def _figure(value: float | None) -> str:
