@@ -97,13 +97,31 @@ class Database:
         try:
             with self._engine.connect().execution_options(everfit_writes=True) as connection:
                 self._metadata.create_all(connection)
+                _add_columns(connection, self._metadata)
                 connection.commit()
         except DBAPIError:
-            # On PostgreSQL, of two that make the same table at once, one gets an error and the other the table.
-            there = set(sa.inspect(self._engine).get_table_names())
-            if not set(self._metadata.tables) <= there:
+            # On PostgreSQL, of two that make the same table or column at once, one gets an error, the other succeeds.
+            if _missing(sa.inspect(self._engine), self._metadata):
                 raise
         self._ready = True
+
+
+def _add_columns(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    """Adds what a table of an older Everfit lacks; such a column must allow nothing to stand in it."""
+    for column in _missing(sa.inspect(connection), metadata):
+        kind = column.type.compile(dialect=connection.dialect)
+        connection.execute(sa.text(f'ALTER TABLE "{column.table.name}" ADD COLUMN "{column.name}" {kind}'))
+
+
+def _missing(found: sa.Inspector, metadata: sa.MetaData) -> list[sa.Column[Any]]:
+    """Columns, of all tables, that the database does not have (yet)."""
+    there = {(table, column["name"]) for table in found.get_table_names() for column in found.get_columns(table)}
+    return [
+        column
+        for table in metadata.tables.values()
+        for column in table.columns
+        if (table.name, column.name) not in there
+    ]
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

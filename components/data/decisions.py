@@ -1,11 +1,22 @@
 """The outbox of decisions: each is written down once, carried out by one run, and closed with what came of it.
 
-A decision to retrain goes decided -> emitted -> running -> done. One whose run died is given back (`release`), and
-after three attempts it is failed. Decisions to keep or to ask are closed at once: a "no" is part of the history too.
-What follows from a decision is not known here.
+    decided ──> emitted ──> running ──> done         its outcome is the verdict on the new version
+       ^           │           │ └────> failed       three runs died of it: a person must look
+       └───────────┼───────────┘                     one that died gives it back (`release`)
+                   └──────────────────> closed       nothing is to be done (any more)
+
+Closed at once are decisions to keep and to ask: a "no" is part of the history too. A decision to retrain is closed
+without a retraining in two cases, and `outcome` says which:
+
+    superseded  Of several open ones only the newest is carried out: whatever breaches while a retraining runs waits as
+                one. So is one whose window ends no later than that of a retraining which has finished meanwhile, since
+                that has learned from data at least as new.
+    stale       The version it was measured under was replaced meanwhile. What it found is no reason to replace the one
+                that came after, which the next window looks at.
+
+What follows from a decision, and how many are carried out at once, is not known here.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,60 +24,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from components.data.databases import Database, UtcTime
+from components.data.databases import Database
+from components.data.entries import METADATA, OPEN, TABLE, DecisionEntry, entry_of, plain
+from components.data.queueing import supersede
 from components.errors import LedgerError
-from components.records.watching import Decision
+from components.records.watching import Decision, Retraining
 
-OPEN = ("decided", "emitted")
+__all__ = ["DecisionEntry", "Decisions"]
+
 # A run that died three times dies of its data or its settings: a person must look.
 MAX_ATTEMPTS = 3
-
-_metadata = sa.MetaData()
-_table = sa.Table(
-    "decisions",
-    _metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(200), nullable=False, unique=True),
-    sa.Column("project", sa.String(63), nullable=False, index=True),
-    sa.Column("window_end", UtcTime, nullable=False),
-    sa.Column("verdict", sa.String(16), nullable=False),
-    sa.Column("document", sa.Text, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("run_id", sa.String(200)),
-    sa.Column("outcome", sa.String(64)),
-    sa.Column("detail", sa.Text),
-    sa.Column("candidate_version", sa.Integer),
-    sa.Column("decided_at", UtcTime, nullable=False),
-    sa.Column("updated_at", UtcTime, nullable=False),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionEntry:
-    """A decision, and what became of it.
-
-    Attributes:
-        decision: The decision.
-        state: `decided`, `emitted`, `running`, `done`, `failed`, or `closed` (nothing was to be done).
-        attempts: Runs that took it and gave it back.
-        run_id: The run that has it, or had it last.
-        outcome: What came of it, such as `promote` or `reject`; None until then.
-        detail: One sentence on the outcome, or why the last run gave it back.
-        candidate_version: The model version that was made; None if none was.
-        decided_at: When it was written down (UTC).
-        updated_at: When it changed last (UTC).
-    """
-
-    decision: Decision
-    state: str
-    attempts: int
-    run_id: str | None
-    outcome: str | None
-    detail: str | None
-    candidate_version: int | None
-    decided_at: datetime
-    updated_at: datetime
 
 
 class Decisions:
@@ -82,28 +49,32 @@ class Decisions:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _metadata)
+        self._database = Database(url, METADATA)
 
     def add(self, decision: Decision) -> bool:
-        """Writes a decision down; False, and nothing changes, if its id is there already."""
+        """Writes a decision down; False, and nothing changes, if its id is there already.
+
+        Of the project's decisions that are open then, only the newest stays so.
+        """
         now = datetime.now(UTC)
         row = {
             "id": decision.id,
             "project": decision.project,
             "window_end": decision.window.end,
             "verdict": decision.verdict,
-            "document": msgspec.json.encode(decision, enc_hook=_plain).decode(),
+            "document": msgspec.json.encode(decision, enc_hook=plain).decode(),
             "state": "decided" if decision.verdict == "retrain" else "closed",
             "attempts": 0,
             "decided_at": now,
             "updated_at": now,
         }
         with self._database.connect(writes=True) as connection:
-            there = connection.scalar(sa.select(_table.c.id).where(_table.c.id == decision.id))
+            there = connection.scalar(sa.select(TABLE.c.id).where(TABLE.c.id == decision.id))
             if there is not None:
                 return False
             try:
-                connection.execute(_table.insert().values(row))
+                connection.execute(TABLE.insert().values(row))
+                supersede(connection, decision.project)
                 connection.commit()
             except IntegrityError:  # on PostgreSQL another process may have been faster since we looked
                 return False
@@ -111,28 +82,44 @@ class Decisions:
 
     def history(self, project: str, limit: int | None = None) -> list[DecisionEntry]:
         """The project's decisions by the end of their windows, oldest first; with a limit, the newest so many."""
-        return self._read(sa.select(_table).where(_table.c.project == project), limit)
+        return self._read(sa.select(TABLE).where(TABLE.c.project == project), limit)
+
+    def entry(self, decision_id: str) -> DecisionEntry | None:
+        """The decision of that id; None if there is none."""
+        found = self._read(sa.select(TABLE).where(TABLE.c.id == decision_id))
+        return found[0] if found else None
+
+    def retrainings(self, project: str) -> tuple[Retraining, ...]:
+        """The project's retrainings as far as the next decision must know them, oldest first.
+
+        Those of closed decisions are none: nothing was trained for them. A failed one has the outcome `failed`.
+        """
+        found = self._read(
+            sa.select(TABLE).where(TABLE.c.project == project, TABLE.c.verdict == "retrain", TABLE.c.state != "closed")
+        )
+        return tuple(
+            Retraining(
+                one.decision.id,
+                one.decision.window,
+                "failed" if one.state == "failed" else one.outcome,
+                gain=one.gain,
+                cost=one.cost,
+            )
+            for one in found
+        )
 
     def pending(self, project: str | None = None) -> list[DecisionEntry]:
         """Decisions to retrain that no run has taken, oldest first; of all projects if none is named."""
-        query = sa.select(_table).where(_table.c.verdict == "retrain", _table.c.state.in_(OPEN))
-        return self._read(query if project is None else query.where(_table.c.project == project))
+        query = sa.select(TABLE).where(TABLE.c.verdict == "retrain", TABLE.c.state.in_(OPEN))
+        return self._read(query if project is None else query.where(TABLE.c.project == project))
 
     def running(self, project: str) -> list[DecisionEntry]:
         """The project's decisions that a run has taken, oldest first."""
-        return self._read(sa.select(_table).where(_table.c.project == project, _table.c.state == "running"))
-
-    def last_retraining(self, project: str) -> DecisionEntry | None:
-        """The decision, by the end of its window, that last led to a retraining, finished or under way."""
-        started = _table.c.state.in_(("running", "done"))
-        entries = self._read(
-            sa.select(_table).where(_table.c.project == project, _table.c.verdict == "retrain", started), limit=1
-        )
-        return entries[0] if entries else None
+        return self._read(sa.select(TABLE).where(TABLE.c.project == project, TABLE.c.state == "running"))
 
     def is_unheard(self, decision_id: str) -> bool:
         """Whether it is open and nobody was told of it yet."""
-        unheard = sa.select(_table.c.id).where(_table.c.id == decision_id, _table.c.state == "decided")
+        unheard = sa.select(TABLE.c.id).where(TABLE.c.id == decision_id, TABLE.c.state == "decided")
         with self._database.connect(writes=False) as connection:
             return connection.scalar(unheard) is not None
 
@@ -151,9 +138,19 @@ class Decisions:
         return self._change(decision_id, OPEN, {"state": "running", "run_id": run_id}, now=now)
 
     def finish(
-        self, decision_id: str, outcome: str, detail: str, version: int | None, *, run_id: str | None = None
+        self,
+        decision_id: str,
+        outcome: str,
+        detail: str,
+        version: int | None,
+        *,
+        run_id: str | None = None,
+        gain: float | None = None,
+        cost: float | None = None,
     ) -> bool:
-        """Closes a decision that was carried out; False if it is not running (any more).
+        """Ends a decision that was carried out; False if it is not running (any more).
+
+        Open decisions on windows that end no later are superseded by it.
 
         Args:
             decision_id: The decision.
@@ -161,25 +158,51 @@ class Decisions:
             detail: One sentence on it.
             version: The model version that was made, or None.
             run_id: Only if this run has it; None for whichever has.
+            gain: How much better that version was than the champion; None if unknown.
+            cost: Price of its training; None if unknown.
         """
         values = {"state": "done", "outcome": outcome, "detail": detail, "candidate_version": version}
-        return self._change(decision_id, ("running",), values, run_id=run_id)
+        return self._change(decision_id, ("running",), {**values, "gain": gain, "cost": cost}, run_id=run_id)
 
-    def release(self, decision_id: str, reason: str, *, run_id: str | None = None) -> bool:
+    def close(self, decision_id: str, outcome: str, detail: str, *, run_id: str | None = None) -> bool:
+        """Closes a decision to retrain without a retraining; False if it is not open and not running (any more).
+
+        Args:
+            decision_id: The decision.
+            outcome: Why, in a word: `stale`.
+            detail: The same as a sentence.
+            run_id: Only if this run has it; None for whichever has, or none.
+        """
+        return self._change(
+            decision_id, (*OPEN, "running"), {"state": "closed", "outcome": outcome, "detail": detail}, run_id=run_id
+        )
+
+    def release(self, decision_id: str, reason: str, *, run_id: str | None = None, counts: bool = True) -> bool:
         """Gives a decision back that a run did not finish, for another to take; after three attempts it is failed.
 
         Args:
             decision_id: The decision.
             reason: Why, as one sentence.
             run_id: Only if this run has it; None for whichever has.
+            counts: Whether it is an attempt; not if something was away that will come back.
 
         Returns:
             False if it is not running (any more).
         """
-        attempts = _table.c.attempts + 1
+        attempts = TABLE.c.attempts + (1 if counts else 0)
         state = sa.case((attempts >= MAX_ATTEMPTS, "failed"), else_="decided")
         values = {"state": state, "attempts": attempts, "detail": reason}
         return self._change(decision_id, ("running",), values, run_id=run_id)
+
+    def supersede(self, project: str) -> int:
+        """Closes every open decision of the project but the newest; how many these were.
+
+        Everything that opens or finishes one does so by itself; this is for what an older Everfit left open.
+        """
+        with self._database.connect(writes=True) as connection:
+            closed = supersede(connection, project)
+            connection.commit()
+        return closed
 
     def _change(
         self,
@@ -191,44 +214,26 @@ class Decisions:
         now: datetime | None = None,
     ) -> bool:
         """Compares and sets in one statement: only a decision that is in one of the states is changed."""
-        change = _table.update().where(_table.c.id == decision_id, _table.c.state.in_(states))
+        change = TABLE.update().where(TABLE.c.id == decision_id, TABLE.c.state.in_(states))
         if run_id is not None:
-            change = change.where(_table.c.run_id == run_id)
+            change = change.where(TABLE.c.run_id == run_id)
         with self._database.connect(writes=True) as connection:
             result = connection.execute(change.values({**values, "updated_at": now or datetime.now(UTC)}))
             changed = result.rowcount == 1
-            if not changed and connection.scalar(sa.select(_table.c.id).where(_table.c.id == decision_id)) is None:
+            if not changed and connection.scalar(sa.select(TABLE.c.id).where(TABLE.c.id == decision_id)) is None:
                 raise LedgerError(
                     f"wanted to change decision {decision_id}, but {self._database.address} holds none of that id; "
                     "take an id from everfit's history of decisions"
                 )
+            if changed:
+                project = connection.scalars(sa.select(TABLE.c.project).where(TABLE.c.id == decision_id)).one()
+                supersede(connection, project)
             connection.commit()
         return changed
 
     def _read(self, query: sa.Select[Any], limit: int | None = None) -> list[DecisionEntry]:
         """The entries that the query finds, oldest first."""
-        newest_first = query.order_by(_table.c.window_end.desc(), _table.c.sequence.desc()).limit(limit)
+        newest_first = query.order_by(TABLE.c.window_end.desc(), TABLE.c.sequence.desc()).limit(limit)
         with self._database.connect(writes=False) as connection:
             rows = connection.execute(newest_first).all()
-        return [_entry(row) for row in reversed(rows)]
-
-
-def _entry(row: Any) -> DecisionEntry:
-    return DecisionEntry(
-        decision=msgspec.json.decode(row.document, type=Decision),
-        state=row.state,
-        attempts=row.attempts,
-        run_id=row.run_id,
-        outcome=row.outcome,
-        detail=row.detail,
-        candidate_version=row.candidate_version,
-        decided_at=row.decided_at,
-        updated_at=row.updated_at,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """A number of numpy's, which measured facts may hold, as one of Python's."""
-    if callable(getattr(value, "item", None)):
-        return value.item()
-    raise TypeError(f"a decision holds texts, numbers and times, but found {type(value).__name__}")
+        return [entry_of(row) for row in reversed(rows)]

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from components.data.decisions import Decisions
+from components.data.entries import TABLE
 from components.errors import LedgerError, PassingFault
 from components.records.scores import Rule
 from components.records.watching import Decision, DecisionVerdict, Window, WindowFacts
@@ -133,17 +134,155 @@ def test_history_follows_event_time(decisions):
 
 def test_only_decisions_to_retrain_are_pending(decisions):
     """Keeping and asking is closed at once; retraining waits until a run has taken it, emitted or not."""
-    for week, verdict in enumerate(["keep", "ask", "retrain", "retrain", "retrain"]):
+    for week, verdict in enumerate(["keep", "ask", "retrain"]):
         decisions.add(decision(week, verdict=verdict))
-    decisions.mark_emitted("flight-delays/3")
-    decisions.claim("flight-delays/4", "run 1")
+    decisions.mark_emitted("flight-delays/2")
     decisions.add(decision(0, project="other"))
 
-    pending = [(entry.decision.id, entry.state) for entry in decisions.pending("flight-delays")]
+    pending = [(entry.decision.id, entry.state, entry.is_open) for entry in decisions.pending("flight-delays")]
 
-    assert pending == [("flight-delays/2", "decided"), ("flight-delays/3", "emitted")]
-    assert [entry.decision.project for entry in decisions.pending()] == ["other", "flight-delays", "flight-delays"]
-    assert [entry.state for entry in decisions.history("flight-delays")][:2] == ["closed", "closed"]
+    assert pending == [("flight-delays/2", "emitted", True)]
+    assert [entry.decision.project for entry in decisions.pending()] == ["other", "flight-delays"]
+    assert [(entry.state, entry.is_open) for entry in decisions.history("flight-delays")][:2] == [("closed", False)] * 2
+    decisions.claim("flight-delays/2", "run 1")
+    assert decisions.pending("flight-delays") == []
+
+
+def test_what_breaches_while_a_retraining_runs_waits_as_one(decisions):
+    """Of several open decisions the newest stays, in whatever order they came; the others say which stands for them."""
+    decisions.add(decision(0))
+    decisions.claim("flight-delays/0", "run 1")
+    for week in (1, 3, 2):
+        decisions.add(decision(week))
+
+    entries = {entry.decision.id: entry for entry in decisions.history("flight-delays")}
+
+    states = [entry.state for entry in entries.values()]
+    assert states == ["running", "closed", "closed", "decided"]
+    for week in (1, 2):
+        closed = entries[f"flight-delays/{week}"]
+        assert closed.outcome == "superseded"
+        assert closed.detail.startswith("decision flight-delays/3 asks for the same with newer data, until ")
+        assert not decisions.claim(closed.decision.id, "run 2")
+    assert not decisions.mark_emitted("flight-delays/1")
+
+
+def test_a_decision_given_back_gives_way_to_a_newer_one(decisions):
+    """A run dies while a newer breach waits: the newer one is carried out, and the older one by it."""
+    decisions.add(decision(0))
+    decisions.claim("flight-delays/0", "run 1")
+    decisions.add(decision(1))
+
+    decisions.release("flight-delays/0", "its process is gone")
+
+    assert [entry.decision.id for entry in decisions.pending("flight-delays")] == ["flight-delays/1"]
+    assert decisions.entry("flight-delays/0").outcome == "superseded"
+
+
+def test_a_retraining_covers_what_was_decided_before_it_ended(decisions):
+    """A breach of older data than a retraining has just learned from is closed; a newer one waits on."""
+    decisions.add(decision(5))
+    decisions.claim("flight-delays/5", "run 1")
+    decisions.add(decision(4))
+    assert [entry.decision.id for entry in decisions.pending("flight-delays")] == ["flight-delays/4"]
+
+    decisions.finish("flight-delays/5", "reject", "worse", 4)
+
+    covered = decisions.entry("flight-delays/4")
+    assert (covered.state, covered.outcome) == ("closed", "superseded")
+    assert "decision flight-delays/5 has been carried out since, on data until" in covered.detail
+    decisions.add(decision(3))
+    assert decisions.entry("flight-delays/3").is_open, "decided after it ended: measured again on purpose"
+
+
+def test_a_stale_decision_is_closed_by_the_run_that_has_it(decisions):
+    """A run that finds its decision out of date closes it with the reason, and nobody takes it again."""
+    decisions.add(decision(0))
+    decisions.claim("flight-delays/0", "run 1")
+
+    by_another = decisions.close("flight-delays/0", "stale", "version 3 was replaced", run_id="run 2")
+    closed = decisions.close("flight-delays/0", "stale", "version 3 was replaced by 4 meanwhile", run_id="run 1")
+
+    entry = decisions.entry("flight-delays/0")
+    assert (by_another, closed) == (False, True)
+    assert (entry.state, entry.outcome, entry.detail) == ("closed", "stale", "version 3 was replaced by 4 meanwhile")
+    assert not decisions.claim("flight-delays/0", "run 3")
+    assert not decisions.release("flight-delays/0", "late", run_id="run 1")
+
+
+def test_retrainings_are_what_the_next_decision_must_know(decisions):
+    """With gain and cost of those that ended; without those that were closed, for which nothing was trained."""
+    endings = {0: ("promote", 0.02, 1.5), 1: ("reject", -0.01, None)}
+    for week, (outcome, gain, cost) in endings.items():
+        decisions.add(decision(week))
+        decisions.claim(f"flight-delays/{week}", "run")
+        decisions.finish(f"flight-delays/{week}", outcome, "why", 4 + week, gain=gain, cost=cost)
+    for week in (2, 3):
+        decisions.add(decision(week))
+    decisions.add(decision(4, verdict="keep"))
+
+    known = decisions.retrainings("flight-delays")
+
+    assert [(one.decision_id, one.outcome, one.gain, one.cost) for one in known] == [
+        ("flight-delays/0", "promote", 0.02, 1.5),
+        ("flight-delays/1", "reject", -0.01, None),
+        ("flight-delays/3", None, None, None),
+    ]
+
+
+def test_an_outage_is_no_attempt(decisions):
+    """A run that met a server that was away gives back without a count, however often."""
+    decisions.add(decision())
+
+    for attempt in range(4):
+        decisions.claim("flight-delays/0", f"run {attempt}")
+        decisions.release("flight-delays/0", "MLflow did not answer", counts=False)
+
+    (entry,) = decisions.pending("flight-delays")
+    assert (entry.state, entry.attempts, entry.detail) == ("decided", 0, "MLflow did not answer")
+
+
+def test_a_table_of_an_older_version_gets_the_new_columns(url):
+    """What was written before a column existed is read, with nothing in it, and can be carried out."""
+    old = sa.MetaData()
+    columns = [column.copy() for column in TABLE.columns if column.name not in {"gain", "cost"}]
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    if engine.dialect.name == "sqlite":
+        Path(engine.url.database).parent.mkdir(parents=True)
+    with engine.begin() as connection:
+        sa.Table("decisions", old, *columns).create(connection)
+    decisions = Decisions(url)
+    with engine.begin() as connection:
+        before = sa.inspect(connection).get_columns("decisions")
+    assert "gain" not in {column["name"] for column in before}
+
+    decisions.add(decision())
+    decisions.claim("flight-delays/0", "run 1")
+    decisions.finish("flight-delays/0", "promote", "better", 4, gain=0.01, cost=2.0)
+
+    (entry,) = Decisions(url).history("flight-delays")
+    assert (entry.gain, entry.cost) == (0.01, 2.0)
+
+
+def test_eight_processes_may_add_the_new_columns_at_once(tmp_path):
+    """All first uses after an upgrade succeed, and no decision of before is lost."""
+    url = f"sqlite:///{tmp_path}/decisions.db"
+    Decisions(url).add(decision())
+    with sa.create_engine(url).begin() as connection:
+        for name in ("gain", "cost"):
+            connection.execute(sa.text(f"ALTER TABLE decisions DROP COLUMN {name}"))
+    program = """
+import os, sys
+from components.data.decisions import Decisions
+for _ in range(8):
+    if os.fork() == 0:
+        os._exit(len(Decisions(sys.argv[1]).history("flight-delays")))
+print(sum(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(8)))
+"""
+
+    found = run_python(program, url)
+
+    assert int(found) == 8
 
 
 def test_a_decision_is_emitted_once(decisions):
@@ -231,21 +370,6 @@ def test_a_run_that_lost_its_decision_does_not_close_it(decisions):
 
     assert (closed, given_back) == (False, False)
     assert decisions.running("flight-delays")[0].run_id == "second"
-
-
-def test_the_last_retraining_is_the_newest_that_ran(decisions):
-    """Rest is counted from the newest window whose decision led to a retraining, not from those that wait or failed."""
-    assert decisions.last_retraining("flight-delays") is None
-    for week in range(4):
-        decisions.add(decision(week, verdict="keep" if week == 3 else "retrain"))
-    decisions.claim("flight-delays/1", "run 1")
-    decisions.claim("flight-delays/0", "run 2")
-    decisions.finish("flight-delays/0", "reject", "worse", 4)
-
-    last = decisions.last_retraining("flight-delays")
-
-    assert last is not None
-    assert last.decision.id == "flight-delays/1"
 
 
 def test_an_unknown_decision_is_named(decisions):
