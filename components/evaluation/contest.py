@@ -72,7 +72,7 @@ def contest(candidate: Contender, champion: Contender | None, split: Split, sett
         SchemaMismatch: If the rows have no usable labels.
     """
     metric_named(settings.metric, candidate.schema.target_kind)
-    classes = _classes(candidate, champion)
+    classes = known_classes(candidate, champion)
     recent, holdout = _read(split.test), _read(split.holdout) if split.holdout else None
     rows = _judged_rows(recent, holdout, split, replace(candidate.schema, classes=classes), settings)
     sides: dict[str, Answered] = {}
@@ -125,7 +125,7 @@ def _labels(frame: polars.DataFrame, names: tuple[str, ...]) -> Mapping[str, Arr
     return {name: slice_labels(frame[name]).to_numpy() for name in names if name in frame.columns}
 
 
-def _classes(candidate: Contender, champion: Contender | None) -> tuple[str, ...]:
+def known_classes(candidate: Contender, champion: Contender | None) -> tuple[str, ...]:
     """The classes either side knows: a version trained on newer rows may know one more."""
     others = champion.schema.classes if champion is not None else ()
     return candidate.schema.classes + tuple(name for name in others if name not in candidate.schema.classes)
@@ -143,7 +143,7 @@ def _answered(contender: Contender, recent: _Rows, holdout: _Rows | None, classe
 
 def _row_answers(contender: Contender, rows: _Rows, classes: tuple[str, ...]) -> RowAnswers:
     outputs = predict(contender.graph, rows.frame, contender.schema)
-    return RowAnswers(_widened(outputs, contender.schema, classes), rows.sha256)
+    return RowAnswers(widened(outputs, contender.schema, classes), rows.sha256)
 
 
 def _comparator_answers(name: str, split: Split, frame: polars.DataFrame, classes: tuple[str, ...]) -> Answers | None:
@@ -155,10 +155,10 @@ def _comparator_answers(name: str, split: Split, frame: polars.DataFrame, classe
     except EverfitError as err:
         log.warning("comparator failed, so nothing will be promoted name=%s reason=%s", name, err)
         return None
-    return _widened(outputs, split.schema, classes)
+    return widened(outputs, split.schema, classes)
 
 
-def _widened(outputs: Outputs, schema: Schema, classes: tuple[str, ...]) -> Answers:
+def widened(outputs: Outputs, schema: Schema, classes: tuple[str, ...]) -> Answers:
     """The answers with the classes numbered as in `classes`; a class that the model never saw has probability 0."""
     if schema.target_kind != "multiclass":
         return Answers(outputs.prediction, outputs.probability)
