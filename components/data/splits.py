@@ -29,6 +29,8 @@ def split(
     *,
     test_days: float | None = None,
     validation_days: float | None = None,
+    length: timedelta | None = None,
+    half_life: timedelta | None = None,
 ) -> Split:
     """The table's rows as Parquet parts, and the schema as the training rows show it.
 
@@ -39,6 +41,10 @@ def split(
         folder: Folder for the parts; those of an earlier try are replaced.
         test_days: Other length of the test part than the project's, in days of event time.
         validation_days: Other length of the validation part.
+        length: Rows older than this, counted from the newest row of the table, are left out: those of the training part
+            and of the holdout alike, since a model is not blamed for what it was told to forget.
+        half_life: Age at which a training row counts half: the reference is drawn by these weights, so that it stays a
+            picture of what the model learned.
 
     Returns:
         The parts. Rows that `data.split.holdout_share` keeps back are in none of train, validation, test and reference;
@@ -48,7 +54,7 @@ def split(
         NotEnoughRows: If a part is empty, or the training part knows one class only.
     """
     settings = project.data.split
-    frame = in_order(read_table(table), schema)
+    frame = _newest(in_order(read_table(table), schema), table, schema, length)
     test_from = table.last - timedelta(days=test_days or settings.test_days)
     validation_from = test_from - timedelta(days=validation_days or settings.validation_days)
     when = pl.col(schema.timestamp)
@@ -61,8 +67,9 @@ def split(
     }
     if settings.holdout_share:
         parts["holdout"] = frame.filter(away).filter(when <= test_from)
-    _refuse_empty(parts, table, schema)
-    parts["reference"] = sample(parts["train"], settings.reference_rows, project.training.seed)
+    _refuse_empty(parts, table, schema, length)
+    shares = _shares(parts["train"], schema, half_life)
+    parts["reference"] = sample(parts["train"], settings.reference_rows, project.training.seed, shares)
     folder.mkdir(parents=True, exist_ok=True)
     written = {name: write_part(part, folder / f"{name}.parquet", schema.timestamp) for name, part in parts.items()}
     learned = infer_schema(parts["train"], project.data)
@@ -78,12 +85,23 @@ def in_order(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     return ordered.sort(beside[:2]) if schema.id else ordered.sort(schema.timestamp, *names, schema.target)
 
 
-def sample(frame: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:
-    """At most that many rows, drawn without replacement, in their order; the same ones for the same frame and seed."""
+def sample(frame: pl.DataFrame, rows: int, seed: int, weights: pl.Series | None = None) -> pl.DataFrame:
+    """At most that many rows, drawn without replacement, in their order; the same ones for the same frame and seed.
+
+    Args:
+        frame: The rows.
+        rows: How many at most.
+        seed: Seed of the draw.
+        weights: How much each row counts, none negative; None: all alike.
+    """
     if frame.height <= rows:
         return frame
-    drawn = np.random.default_rng(seed).choice(frame.height, rows, replace=False)
-    return frame[np.sort(drawn)]
+    generator = np.random.default_rng(seed)
+    if weights is None:
+        return frame[np.sort(generator.choice(frame.height, rows, replace=False))]
+    # The rows whose exponential clocks ring first: drawing one by one would not know what to do once weights run out.
+    clocks = generator.exponential(size=frame.height) / np.maximum(weights.to_numpy(), np.finfo(np.float64).tiny)
+    return frame[np.sort(np.argsort(clocks, kind="stable")[:rows])]
 
 
 def write_part(frame: pl.DataFrame, path: Path, timestamp: str) -> Part:
@@ -95,13 +113,29 @@ def write_part(frame: pl.DataFrame, path: Path, timestamp: str) -> Part:
     return Part(path, frame.height, content_sha256(frame), first, last)
 
 
-def _refuse_empty(parts: dict[str, pl.DataFrame], table: TableVersion, schema: Schema) -> None:
+def _newest(frame: pl.DataFrame, table: TableVersion, schema: Schema, length: timedelta | None) -> pl.DataFrame:
+    return frame if length is None else frame.filter(pl.col(schema.timestamp) > table.last - length)
+
+
+def _shares(train: pl.DataFrame, schema: Schema, half_life: timedelta | None) -> pl.Series | None:
+    """How much each training row counts, as `components.training.recency` has it."""
+    if half_life is None:
+        return None
+    when = pl.col(schema.timestamp)
+    ages = (when.max() - when).dt.total_seconds(fractional=True) / half_life.total_seconds()
+    return train.select(pl.lit(0.5).pow(ages)).to_series()
+
+
+def _refuse_empty(
+    parts: dict[str, pl.DataFrame], table: TableVersion, schema: Schema, length: timedelta | None
+) -> None:
     counts = ", ".join(f"{name} {part.height:,}" for name, part in parts.items())
     if any(part.is_empty() for part in parts.values()):
         raise NotEnoughRows(
             f"{table.path} version {table.version}: every part must hold rows, but the {table.rows:,} rows from "
             f"{table.first:%Y-%m-%d} to {table.last:%Y-%m-%d} divide into {counts}; "
             "ingest a longer time, or shorten data.split.test_days and validation_days"
+            + (f", or lengthen monitoring.retrain.length ({length.days} days)" if length else "")
             + (", or raise holdout_share" if "holdout" in parts else "")
         )
     classes = parts["train"][schema.target].unique()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from components.training.recency import draw
+
 Tensors = tuple[torch.Tensor, ...]
 # Larger than any epoch number, so that no two (seed, epoch) pairs of one project shuffle alike.
 EPOCHS_A_SEED = 100_003
@@ -17,10 +19,17 @@ class TensorBatches:
     """Shuffled batches of tensors that share their first dimension; Lightning keeps its place in checkpoints.
 
     The order depends on seed and epoch alone, never on what ran before. Rows that do not fill a batch are left out of
-    that epoch; the next one shuffles anew.
+    that epoch; the next one shuffles anew. With weights, an epoch draws rows by them instead of taking each once.
     """
 
-    def __init__(self, *tensors: torch.Tensor, batch_rows: int, seed: int, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *tensors: torch.Tensor,
+        batch_rows: int,
+        seed: int,
+        epoch: Callable[[], int],
+        weights: torch.Tensor | None = None,
+    ) -> None:
         """Say what is cut, and who knows the epoch.
 
         Args:
@@ -28,12 +37,14 @@ class TensorBatches:
             batch_rows: Rows a batch; all of them if there are fewer.
             seed: Seed of the shuffle.
             epoch: Gives the current epoch, from 0.
+            weights: How much each row counts, shape (rows,), none negative; None: all alike.
         """
         self._tensors = tensors
         self._rows = len(tensors[0])
         self._batch_rows = min(batch_rows, self._rows)
         self._seed = seed
         self._epoch = epoch
+        self._weights = weights
         self._given = 0
         self._resume_at = 0
 
@@ -43,7 +54,7 @@ class TensorBatches:
     def __iter__(self) -> Iterator[Tensors]:
         # Taken at the first batch, not in load_state_dict: Lightning loads the state before it opens the epoch.
         start, self._resume_at = self._resume_at, 0
-        order = torch.randperm(self._rows, generator=self._generator())
+        order = self._order(torch.Generator().manual_seed(self._seed * EPOCHS_A_SEED + self._epoch()))
         for batch in range(start, len(self)):
             self._given = batch + 1
             rows = order[batch * self._batch_rows : (batch + 1) * self._batch_rows]
@@ -57,8 +68,10 @@ class TensorBatches:
         """Go on behind those batches; a finished epoch begins anew."""
         self._resume_at = state["given"] % len(self)
 
-    def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self._seed * EPOCHS_A_SEED + self._epoch())
+    def _order(self, generator: torch.Generator) -> torch.Tensor:
+        if self._weights is None:
+            return torch.randperm(self._rows, generator=generator)
+        return draw(self._weights, generator)
 
 
 class OrderedBatches:

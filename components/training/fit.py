@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from datetime import timedelta
 from pathlib import Path
 
 from components.errors import TrainingFailed
@@ -30,6 +31,7 @@ def fit_model(
     start: FittedModel | None = None,
     teacher: FittedModel | None = None,
     teacher_weight: float = 0.0,
+    half_life: timedelta | None = None,
 ) -> FittedModel:
     """The model that these settings make of this split; goes on from the checkpoint of a run that was killed.
 
@@ -40,12 +42,14 @@ def fit_model(
         start: A model to begin with: its weights, its encoder, its class and arguments instead of `settings.model`.
         teacher: A model whose answers are learned beside the labels; its encoder is used, unless `start` gives one.
         teacher_weight: Weight of the teacher's answer in each row's target, 0 to 1; the label has the rest.
+        half_life: Age, in event time, at which a training row counts half of the newest; None: all count alike.
 
     Raises:
         ModelRefused: If the files of `start` or `teacher` are missing or broken.
         TrainingFailed: If the training process ends without a model, or takes longer than its `timeout_minutes`.
     """
-    job = Job.of(split, settings, folder, start=start, teacher=teacher, teacher_weight=teacher_weight)
+    others = {"start": start, "teacher": teacher}
+    job = Job.of(split, settings, folder, **others, teacher_weight=teacher_weight, half_life=half_life)
     job.folder.mkdir(parents=True, exist_ok=True)
     job.write(job.folder / "job.json")
     _run(job)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from components.errors import ModelRefused
@@ -26,6 +27,7 @@ class Job:
         start: Folder of the fitted model whose weights training begins with; None: with chance.
         teacher: Folder of the fitted model whose answers are learned beside the labels; None: labels alone.
         teacher_weight: Weight of the teacher's answer, 0 to 1; the label has the rest.
+        half_life: Age at which a training row counts half; None: all count alike.
     """
 
     train: Path
@@ -37,6 +39,7 @@ class Job:
     start: Path | None = None
     teacher: Path | None = None
     teacher_weight: float = 0.0
+    half_life: timedelta | None = None
 
     @classmethod
     def of(
@@ -48,6 +51,7 @@ class Job:
         start: FittedModel | None = None,
         teacher: FittedModel | None = None,
         teacher_weight: float = 0.0,
+        half_life: timedelta | None = None,
     ) -> "Job":
         """The job that fits a model to a split; with a `start`, the network is of that one's class and size.
 
@@ -66,12 +70,13 @@ class Job:
             start.folder.resolve() if start else None,
             teacher.folder.resolve() if teacher else None,
             teacher_weight,
+            half_life,
         )
 
     @property
     def checkpoints(self) -> Path:
         """Folder of this very job's checkpoints: other rows, settings or models never go on from them."""
-        others = [str(self.start), str(self.teacher), self.teacher_weight]
+        others = [str(self.start), str(self.teacher), self.teacher_weight, str(self.half_life)]
         facts = [self.content, self.schema.to_json(), self.settings.model_dump_json(), others]
         return self.folder / "checkpoints" / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
@@ -87,6 +92,7 @@ class Job:
             "start": str(self.start) if self.start else None,
             "teacher": str(self.teacher) if self.teacher else None,
             "teacher_weight": self.teacher_weight,
+            "half_life_seconds": self.half_life.total_seconds() if self.half_life else None,
         }
         path.write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -104,6 +110,7 @@ class Job:
             Path(facts["start"]) if facts["start"] else None,
             Path(facts["teacher"]) if facts["teacher"] else None,
             facts["teacher_weight"],
+            timedelta(seconds=facts["half_life_seconds"]) if facts["half_life_seconds"] else None,
         )
 
 

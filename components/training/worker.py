@@ -32,6 +32,7 @@ from components.training.encoding import Encoder
 from components.training.jobs import Job
 from components.training.models import Inputs
 from components.training.progress import BEST, LAST, LOSS, History, callbacks
+from components.training.recency import weights_by_age
 from components.training.teaching import blend, first_encoder, load_weights
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def train(job: Job) -> None:
     Raises:
         ModelRefused: If the model to begin with, or the teacher, cannot be read.
         NotEnoughRows: If a part has no rows.
-        SchemaMismatch: If the rows are not those of the schema.
+        SchemaMismatch: If the rows are not those of the schema, or have no event time to weigh them by.
         TrainingFailed: If the loss is not a number, or the network does not log `validation_loss`.
         ProjectFileError: If the network's class cannot be imported or refuses its arguments.
     """
@@ -56,7 +57,8 @@ def train(job: Job) -> None:
     learn = (*learn[:-1], blend(learn[-1], rows, job))
     inputs = _inputs(encoder, job.schema, job.settings, len(rows))
     network = _network(job, inputs, learn)
-    history = _fit(network, learn, choose, job)
+    weights = weights_by_age(rows, job.schema, job.half_life) if job.half_life else None
+    history = _fit(network, learn, choose, job, weights)
     kept = _keep(network, history, job)
     encoder.write(job.folder / "encoder.json")
     _write_model(network, inputs, job, history, kept, time.monotonic() - started)
@@ -117,7 +119,7 @@ def _network(job: Job, inputs: Inputs, learn: Tensors) -> LightningModule:
     return network
 
 
-def _fit(network: LightningModule, learn: Tensors, choose: Tensors, job: Job) -> History:
+def _fit(network: LightningModule, learn: Tensors, choose: Tensors, job: Job, weights: torch.Tensor | None) -> History:
     settings, history = job.settings, History()
     trainer = Trainer(
         accelerator="cpu",
@@ -133,7 +135,11 @@ def _fit(network: LightningModule, learn: Tensors, choose: Tensors, job: Job) ->
         enable_model_summary=False,
     )
     batches = TensorBatches(
-        *learn, batch_rows=settings.batch_rows, seed=settings.seed, epoch=lambda: trainer.current_epoch
+        *learn,
+        batch_rows=settings.batch_rows,
+        seed=settings.seed,
+        epoch=lambda: trainer.current_epoch,
+        weights=weights,
     )
     last = job.checkpoints / LAST
     if last.is_file():

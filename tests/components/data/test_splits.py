@@ -46,6 +46,60 @@ def test_a_retraining_may_ask_for_other_lengths(tmp_path: Path):
     assert (parts.validation.rows, parts.test.rows) == (12, 24)
 
 
+def test_a_sliding_window_forgets_what_is_older(tmp_path: Path):
+    """Ten days before the newest row, no more, teach; the days that validate and test stay the newest, and apart."""
+    whole, sliding = divide(tmp_path), divide(tmp_path, length=timedelta(days=10))
+
+    assert (sliding.validation, sliding.test) == (whole.validation, whole.test)
+    assert sliding.train.rows == 240 - 48 - 72
+    assert sliding.train.first == BEGIN + timedelta(hours=399 - 239)
+    assert sliding.train.last == whole.train.last < sliding.validation.first
+    reference = pl.read_parquet(sliding.reference.path)
+    assert reference["began"].min() >= sliding.train.first
+
+
+def test_a_sliding_window_asks_its_holdout_about_itself_only(tmp_path: Path):
+    """Rows from before the window are no holdout of a model that was told to forget them."""
+    settings = project(tmp_path, rides(), split=SPLIT | {"holdout_share": 0.2})
+    table = ingest(settings, tmp_path / "table")
+    schema = infer_schema(read_table(table), settings.data)
+
+    parts = split(table, schema, settings, tmp_path / "parts", length=timedelta(days=10))
+
+    assert parts.holdout is not None
+    assert parts.holdout.first > table.last - timedelta(days=10)
+    assert parts.holdout.last < parts.test.first
+
+
+def test_a_window_shorter_than_what_is_kept_back_is_refused(tmp_path: Path):
+    """Nothing would be left to learn from; the message names the setting."""
+    with pytest.raises(NotEnoughRows, match=r"train 0, .* or lengthen monitoring.retrain.length \(4 days\)"):
+        divide(tmp_path, length=timedelta(days=4))
+
+
+def test_by_recency_the_reference_is_drawn_as_the_model_learned(tmp_path: Path):
+    """All rows teach; the reference is drawn by the weights, so its rows are far newer than the training part's."""
+    whole = divide(tmp_path)
+    medians = [_median_age(whole)]
+
+    recent = divide(tmp_path, half_life=timedelta(days=1))
+    medians.append(_median_age(recent))
+
+    assert recent.train == whole.train
+    reference = pl.read_parquet(recent.reference.path)
+    assert reference.height == 100
+    assert reference["ride"].is_unique().all()
+    assert reference["began"].is_sorted()
+    # In hours, of 280; the newest rows run out, for none is drawn twice. 139 and 50 when written.
+    assert medians[0] > 110
+    assert medians[1] < 80
+
+
+def _median_age(parts: Split) -> float:
+    ages = parts.train.last - pl.read_parquet(parts.reference.path)["began"]
+    return float(ages.dt.total_hours().median())
+
+
 def test_a_part_is_a_file_with_id_time_target_and_features(tmp_path: Path):
     """In the order of time, named by its content."""
     parts = divide(tmp_path)
