@@ -1,7 +1,6 @@
 """Tasks that watch a window of live traffic and decide what follows from it."""
 
 import logging
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,11 +10,10 @@ from prefect.settings import get_current_settings
 
 from components.data import windows
 from components.data.compaction import compact as move_segments
-from components.data.decisions import DecisionEntry
 from components.monitoring import deciding
 from components.monitoring import measure as measuring
 from components.records.models import ModelFiles
-from components.records.watching import Decision, History, Retraining, Window, WindowFacts
+from components.records.watching import Decision, History, Window, WindowFacts
 from components.registry import fetching, history, thresholds, tracking, versions
 from components.settings.environment import Environment
 from components.settings.project import Project
@@ -61,11 +59,21 @@ def log_report(project: Project, facts: WindowFacts) -> None:
 
 @step
 def decide(project: Project, facts: WindowFacts) -> Decision:
-    """What follows from the window and those before it; recorded in the outbox, also every no."""
+    """What follows from the window and those before it; recorded in the outbox, also every no.
+
+    A window that is measured again gets the answer that is recorded already.
+    """
     box = outbox(project.name)
-    decision = deciding.decide(history_until(facts, box.history(project.name), project), project.monitoring)
-    box.add(decision)
-    return decision
+    earlier = [entry.decision.facts for entry in box.history(project.name)]
+    past = [seen for seen in earlier if seen.window.end <= facts.window.start]
+    asked = box.retrainings(project.name)
+    decision = deciding.decide(
+        History(project.name, project.evaluation.metric, (*past, facts), asked), project.monitoring
+    )
+    if box.add(decision):
+        return decision
+    recorded = box.entry(decision.id)
+    return recorded.decision if recorded else decision
 
 
 @step
@@ -84,29 +92,6 @@ def announce(decision: Decision) -> None:
         return
     emit_event(**announcement(decision))
     box.mark_emitted(decision.id)
-
-
-def history_until(facts: WindowFacts, entries: Sequence[DecisionEntry], project: Project) -> History:
-    """What `decide` may look at: the window, those that ended before it began, and the retrainings asked for.
-
-    Args:
-        facts: The window that is decided on.
-        entries: The project's decisions and what came of them, by the end of their windows.
-        project: Whose they are.
-    """
-    past = [entry.decision.facts for entry in entries if entry.decision.window.end <= facts.window.start]
-    prices = {seen.version: seen.training_cost for seen in (*past, facts) if seen.training_cost is not None}
-    asked = [
-        Retraining(
-            decision_id=entry.decision.id,
-            window=entry.decision.window,
-            outcome=entry.outcome,
-            cost=prices.get(entry.candidate_version) if entry.candidate_version is not None else None,
-        )
-        for entry in entries
-        if entry.decision.verdict == "retrain"
-    ]
-    return History(project.name, project.evaluation.metric, (*past, facts), tuple(asked))
 
 
 def window_until(project: Project, until: datetime | None) -> Window:
