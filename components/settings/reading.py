@@ -11,13 +11,17 @@ import reprlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from components.errors import ProjectFileError
+from components.settings.base import Settings
+from components.settings.monitoring import MonitoringSettings
 from components.settings.project import Project
+
+S = TypeVar("S", bound=Settings)
 
 # Set by the reader: in the file they would be unknown keys like any other.
 OURS = {"file", "sha256"}
@@ -68,14 +72,33 @@ def load_project(file: Path) -> Project:
     """
     file = file.expanduser().absolute()  # not resolved: a mounted config map is a link into a folder that goes away
     content = _content(file)
-    root = _root(file, content)
-    mistakes = list(_duplicates(root))
-    project = _validated(file, content, root, mistakes)
-    if mistakes or project is None:
-        raise ProjectFileError(_report(file, mistakes))
+    set_here = {"file": file, "sha256": hashlib.sha256(content).hexdigest()}
+    project = _validated(Project, file, _root(file, content), set_here)
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))  # last: a project's `types.py` must not hide Python's own
     return project
+
+
+def load_policy(file: Path) -> MonitoringSettings:
+    """The section `monitoring` of a file that holds nothing else, or of a whole project file.
+
+    Args:
+        file: The YAML file.
+
+    Raises:
+        ProjectFileError: As for a project file, with every mistake and its line.
+    """
+    file = file.expanduser().absolute()
+    root = _root(file, _content(file))
+    if any(key.value == "data" for key, _ in root.value):
+        return load_project(file).monitoring
+    return _validated(_Policy, file, root, {}).monitoring
+
+
+class _Policy(Settings):
+    """A file with a policy alone."""
+
+    monitoring: MonitoringSettings
 
 
 def _content(file: Path) -> bytes:
@@ -134,15 +157,19 @@ def _repeated(node: yaml.MappingNode) -> Iterator[Mistake]:
             first.setdefault(key.value, line)
 
 
-def _validated(file: Path, content: bytes, root: yaml.MappingNode, mistakes: list[Mistake]) -> Project | None:
-    """The project; or None, with the mistakes put behind those that were found already."""
+def _validated(settings: type[S], file: Path, root: yaml.MappingNode, set_here: dict[str, Any]) -> S:
+    """What the file says as these settings; all mistakes at once if it cannot be meant."""
+    mistakes = list(_duplicates(root))
     values = _values(file, root)
-    mistakes += [Mistake(_line(root, [key]), _unknown([key])) for key in sorted(OURS & values.keys())]
+    mistakes += [Mistake(_line(root, [key]), _unknown([key])) for key in sorted(set_here.keys() & values.keys())]
+    found = None
     try:
-        return Project.model_validate(values | {"file": file, "sha256": hashlib.sha256(content).hexdigest()})
+        found = settings.model_validate(values | set_here)
     except ValidationError as err:
         mistakes += [Mistake(_line(root, error["loc"]), _text(error)) for error in err.errors(include_url=False)]
-        return None
+    if mistakes or found is None:
+        raise ProjectFileError(_report(file, mistakes))
+    return found
 
 
 def _values(file: Path, root: yaml.MappingNode) -> dict[Any, Any]:
@@ -195,6 +222,8 @@ def _unknown(path: list[str]) -> str:
     """What to write instead of a key that does not exist: the nearest name here, or the place it belongs to."""
     *above, key = path
     known = _names(above)
+    if key in known:
+        return f"{key} has no place in a file that holds a policy alone; take it out, or give the whole project file"
     elsewhere = [place for place in _places(Project, ()) if place[-1] == key]
     near = difflib.get_close_matches(key, known, n=1)
     if near:
