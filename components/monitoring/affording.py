@@ -14,7 +14,7 @@ from components.settings.monitoring import GainSettings, MonitoringSettings
 
 BUDGET = timedelta(days=30)
 # Outcomes of decisions that another decision's training answered: nothing was trained for them.
-NOTHING_TRAINED = frozenset({"covered"})
+NOTHING_TRAINED = frozenset({"superseded"})
 # The metric's step and the number of predictions that `gain.value` is the worth of.
 POINT, THOUSAND = 0.01, 1_000
 

@@ -2,55 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from components.errors import DataError, ProjectFileError
-from components.monitoring.deciding import decide
-from components.records.watching import Decision, History, Retraining, Window, WindowFacts
+from components.monitoring.deciding import decide, policy_digest
+from components.records.watching import Retraining, Window, WindowFacts
 from components.settings.monitoring import MonitoringSettings
-
-START = datetime(2013, 5, 1, tzinfo=UTC)
-WEEK = timedelta(days=7)
-
-
-def policy(**monitoring) -> MonitoringSettings:
-    """Two of three windows, 1,000 rows, 30 % of the columns or 0.03 of the metric, two weeks of rest."""
-    trigger = monitoring.pop("trigger", {})
-    return MonitoringSettings.model_validate({"window": "7d", "cooldown": "14d", "trigger": trigger, **monitoring})
-
-
-def history(facts: Sequence[WindowFacts], retrainings: Sequence[Retraining] = (), metric: str = "roc_auc") -> History:
-    """What `decide` looks at."""
-    return History("flights", metric, tuple(facts), tuple(retrainings))
-
-
-def week(number: int, **facts) -> WindowFacts:
-    """A calm week with all its labels."""
-    window = Window(START + number * WEEK, START + (number + 1) * WEEK)
-    calm = WindowFacts(window, 1, 6_000, 5_000, ("temp",), 0.1, False, (), 0.70, 0.70)
-    return replace(calm, **facts)
-
-
-def drifted(number: int, **facts) -> WindowFacts:
-    """A week in which 4 of 10 columns drifted."""
-    return week(number, drift_share=0.4, drifted_columns=("temp", "dewp", "humid", "visib"), **facts)
-
-
-def replay(facts: Sequence[WindowFacts], rules: MonitoringSettings) -> list[Decision]:
-    """All decisions on a history, each made with what was known at its time."""
-    decisions: list[Decision] = []
-    for number in range(len(facts)):
-        decisions.append(decide(history(facts[: number + 1], asked(decisions)), rules))
-    return decisions
-
-
-def asked(decisions: Sequence[Decision]) -> list[Retraining]:
-    """The retrainings that these decisions asked for."""
-    return [Retraining(each.id, each.window) for each in decisions if each.verdict == "retrain"]
+from tests.components.monitoring.weeks import START, WEEK, asked, drifted, history, policy, replay, retrained, week
 
 
 def test_two_breached_windows_of_three_ask_for_a_retraining():
@@ -164,35 +126,108 @@ def test_a_retraining_is_followed_by_rest():
     assert decide(history(facts[:2], asked(decisions)), policy()).verdict == "retrain"
 
 
-def test_every_no_has_a_reason_and_replaying_gives_the_same():
-    """Over 300 made-up weeks of all kinds."""
-    rng = np.random.default_rng(11)
-    facts = [
+def made_up(seed: int, weeks: int = 300) -> list[WindowFacts]:
+    """Weeks of all kinds."""
+    rng = np.random.default_rng(seed)
+    return [
         week(
             number,
             version=1 + number // 40,
             rows=int(rng.choice([0, 300, 6_000], p=[0.05, 0.1, 0.85])),
             labelled_rows=int(rng.choice([0, 5_000])),
             drift_share=None if rng.random() < 0.1 else float(rng.random()),
+            weighted_drift=None if rng.random() < 0.1 else float(rng.random()),
             quality=None if rng.random() < 0.3 else float(rng.uniform(0.6, 0.75)),
+            expected_quality=None if rng.random() < 0.3 else float(rng.uniform(0.6, 0.75)),
             broken_columns=("visib",) if rng.random() < 0.1 else (),
+            breaks=("'temp' must be at most 140, but 7 rows are not",) if rng.random() < 0.05 else (),
+            label_conflicts=int(rng.choice([0, 9, 600], p=[0.8, 0.1, 0.1])),
+            trained_until=START + (number // 40) * 40 * WEEK,
         )
-        for number in range(300)
+        for number in range(weeks)
     ]
 
-    decisions = replay(facts, policy())
 
-    assert replay(facts, policy()) == decisions
+STRICT = {"max_expected_quality_loss": 0.04, "weighted_drift": 0.6, "max_age": "70d", "every": "42d"}
+
+
+@pytest.mark.parametrize("trigger", [{}, STRICT], ids=["default", "every trigger"])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_no_has_a_reason_and_replaying_gives_the_same(seed: int, trigger: dict[str, object]):
+    """Over 300 made-up weeks of all kinds: broken data never teach, rest and budget are kept, and all is told."""
+    facts, rules = made_up(seed), policy(trigger=trigger, retrainings_a_month=1)
+
+    decisions = replay(facts, rules)
+
+    assert replay(facts, rules) == decisions
     assert len({decision.id for decision in decisions}) == 300
     assert {decision.verdict for decision in decisions} == {"retrain", "keep", "ask"}
     for decision in decisions:
         failed = [rule.name for rule in decision.rules if not rule.passed]
-        assert (decision.verdict == "retrain") == (not failed)
+        assert (decision.verdict == "retrain") == (not failed) == (decision.trigger is not None)
         assert decision.reason.startswith({"retrain": "yes, because", "keep": "no, ", "ask": "ask"}[decision.verdict])
         assert any(character.isdigit() for character in decision.reason)
+        assert [rule.name for rule in decision.rules] == [
+            "rows", "data", "breach", "windows", "cooldown", "budget", "gain",
+        ]  # fmt: skip
     retrainings = [decision.window.end for decision in decisions if decision.verdict == "retrain"]
-    assert all(later - earlier >= 2 * WEEK for earlier, later in pairwise(retrainings))
-    assert not any(d.facts.broken_columns for d in decisions if d.verdict == "retrain")
+    assert all(later - earlier >= timedelta(days=30) for earlier, later in pairwise(retrainings))
+    taught = [decision.facts for decision in decisions if decision.verdict == "retrain"]
+    assert not any(facts.broken_columns or facts.breaks or facts.label_conflicts > 500 for facts in taught)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_lies_before_the_last_windows_changes_nothing(seed: int):
+    """Three windows are asked for: the decision is the same whatever came before them."""
+    facts = made_up(seed, 60)
+
+    for end in range(3, 60):
+        assert decide(history(facts[:end]), policy()) == decide(history(facts[end - 3 : end]), policy())
+
+
+def test_a_policy_that_changes_decides_anew_and_never_trains_twice_for_a_window():
+    """The same window gets another id, and what it asked for already counts."""
+    facts, rules = [drifted(0), drifted(1)], policy()
+    first = decide(history(facts), rules)
+
+    again = decide(history(facts, asked([first])), rules)
+    stricter = decide(history(facts, asked([first])), policy(cooldown="1s", trigger={"drift_share": 0.2}))
+
+    assert again == first
+    assert again.verdict == "retrain"
+    assert stricter.id != first.id
+    assert stricter.policy != first.policy
+    assert stricter.verdict == "keep"
+    assert stricter.reason.endswith("because 2013-05-08..2013-05-15 has asked for a retraining already")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"schedule": "0 7 * * 2"},
+        {"notices": {"blocks": ["slack-webhook/team"]}},
+        {"sample_rows": 9_000},
+        {"probation": {"length": "7d"}},
+        {"retrain": {"judge_days": 3}},
+        {"trigger": {"windows": 2}},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_what_decides_nothing_does_not_make_another_policy(said: dict[str, object]):
+    """Nor does saying a default: who is told, when it is looked, and how a retraining is done."""
+    assert policy_digest(MonitoringSettings.model_validate(said)) == policy_digest(MonitoringSettings())
+
+
+def test_windows_that_overlap_are_not_counted_twice():
+    """A fortnight that is looked at every week: the breach of one week is one breach, not two."""
+    facts = [drifted(0), drifted(0.5), drifted(1)]
+
+    alone = decide(history(facts[:2]), policy())
+    apart = decide(history(facts), policy())
+
+    assert alone.verdict == "keep"
+    assert "1 of the last 3 windows breached" in alone.reason
+    assert apart.verdict == "retrain"
 
 
 def test_the_id_is_that_of_project_window_and_version():
@@ -215,3 +250,57 @@ def test_an_unknown_metric_is_refused_before_it_decides_anything():
     """A direction is not guessed."""
     with pytest.raises(ProjectFileError, match="did you mean 'roc_auc'"):
         decide(history([week(0)], metric="rocauc"), policy())
+
+
+def test_an_old_model_is_due_whatever_else_is_seen():
+    """Age needs no second window: nothing is seen, and nothing else is told."""
+    decision = decide(history([week(0, trained_until=START - 12 * WEEK)]), policy(trigger={"max_age": "90d"}))
+
+    assert decision.verdict == "retrain"
+    assert decision.trigger == "age"
+    assert decision.reason == (
+        "yes, because the newest row that version 1 learned from is 91 days old (limit 90 days); "
+        "what is due by the clock needs no other window"
+    )
+
+
+def test_what_was_seen_once_is_no_reason_beside_what_is_due():
+    """The clock is the reason, not the one odd week."""
+    facts = [week(0), drifted(1, trained_until=START - 12 * WEEK)]
+
+    decision = decide(history(facts), policy(trigger={"max_age": "90d"}))
+
+    assert decision.trigger == "age"
+    assert "columns drifted" not in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "retrainings", "said"),
+    [
+        ([week(0), week(6)], [], "the first window is 49 days ago (2013-05-01)"),
+        ([week(6, trained_until=START)], [], "the newest row that was learned from is 49 days ago (2013-05-01)"),
+        ([week(6, trained_until=START)], [retrained(0)], "the last retraining is 42 days ago (2013-05-08)"),
+    ],
+    ids=["first window", "trained until", "last retraining"],
+)
+def test_a_schedule_counts_from_the_last_time_it_learned(
+    facts: Sequence[WindowFacts], retrainings: list[Retraining], said: str
+):
+    """From the last retraining, else from the newest row learned from, else from the first window."""
+    rules = policy(trigger={"every": "42d"})
+
+    decision = decide(history(facts, retrainings), rules)
+
+    assert decision.verdict == "retrain"
+    assert decision.trigger == "schedule"
+    assert f"{said}, and one is due every 42 days" in decision.reason
+    assert decide(history(facts, [*retrainings, retrained(5)]), rules).verdict == "keep"
+
+
+def test_what_is_due_waits_for_sound_data():
+    """No schedule learns from a broken window."""
+    facts = [week(0, trained_until=START - 12 * WEEK, broken_columns=("temp",))]
+
+    decision = decide(history(facts), policy(trigger={"max_age": "90d"}))
+
+    assert decision.verdict == "ask"
