@@ -11,6 +11,7 @@ from tests.flows.small import write_project
 
 
 def written(folder: Path, text: str) -> Path:
+    """The text as a policy's file."""
     path = folder / "policy.yaml"
     path.write_text(text)
     return path
@@ -54,5 +55,5 @@ def test_a_file_without_the_section_says_what_is_wanted(tmp_path: Path):
 
 def test_a_missing_file_is_a_sentence(tmp_path: Path):
     """The path stands in it."""
-    with pytest.raises(ProjectFileError, match="none.yaml, but it cannot be read"):
+    with pytest.raises(ProjectFileError, match=r"none\.yaml, but it cannot be read"):
         load_policy(tmp_path / "none.yaml")
