@@ -138,6 +138,7 @@ class Lineage:
         reason: Why it was trained: `first`, `schedule`, `manual`, or the decision's reason.
         decision_id: The decision that asked for it, or None.
         until: Event time up to which data was used (UTC), or None for all.
+        is_retraining: Whether the project's `monitoring.retrain` says which rows it learns from and where it starts.
     """
 
     project_file: Path
@@ -146,6 +147,24 @@ class Lineage:
     reason: str = "manual"
     decision_id: str | None = None
     until: datetime | None = None
+    is_retraining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a training begins.
+
+    Attributes:
+        model: The fitted model whose weights and encoder it begins with; None: with chance.
+        version: Number of the version that this model is of; None without one.
+        trained_until: Event time of the newest row that this model learned from (UTC); None without one.
+        reason: Why it begins with chance although the champion's weights were asked for; empty else.
+    """
+
+    model: FittedModel | None = None
+    version: int | None = None
+    trained_until: datetime | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +186,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """A version that the judge let through, on its way to be champion.
+    """A version that is asked beside the champion: on its way to be champion, or, after that, the one before it.
 
     Attributes:
         version: Which version.
@@ -176,6 +195,8 @@ class Challenger:
         step: Number of the step, counted from 0.
         since: When the step began (UTC).
         champion: Number of the champion it was judged against; None counts for any.
+        purpose: `rollout`: it is to become champion; `probation`: it was the champion before this one, and is asked
+            beside it to see whether it was better.
     """
 
     version: ModelVersion
@@ -184,6 +205,7 @@ class Challenger:
     step: int
     since: datetime
     champion: int | None = None
+    purpose: Literal["rollout", "probation"] = "rollout"
 
     def challenges(self, champion: ModelVersion) -> bool:
         """Whether it runs against this champion; when another one took over, or it did so itself, it is no challenger.

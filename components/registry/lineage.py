@@ -8,7 +8,14 @@ from components.records.models import Lineage
 from components.settings.project import Project
 
 
-def lineage(project: Project, *, reason: str, decision_id: str | None = None, until: datetime | None = None) -> Lineage:
+def lineage(
+    project: Project,
+    *,
+    reason: str,
+    decision_id: str | None = None,
+    until: datetime | None = None,
+    is_retraining: bool = False,
+) -> Lineage:
     """The facts from which a version could be made again."""
     return Lineage(
         project_file=project.file,
@@ -17,6 +24,7 @@ def lineage(project: Project, *, reason: str, decision_id: str | None = None, un
         reason=reason,
         decision_id=decision_id,
         until=until,
+        is_retraining=is_retraining,
     )
 
 

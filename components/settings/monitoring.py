@@ -101,6 +101,26 @@ class RetrainSettings(Settings):
     judge_days: float = Field(14, gt=0, description="Newest labelled days: both sides are judged on these.")
     validation_days: float = Field(7, gt=0, description="Days before them, for early stopping and parity.")
 
+    @property
+    def newest(self) -> timedelta | None:
+        """How far back a sliding window reaches; None where every row counts."""
+        return self.length if self.window == "sliding" else None
+
+    @property
+    def halved(self) -> timedelta | None:
+        """Age at which a row counts half; None where all rows count alike."""
+        return self.half_life if self.window == "recency" else None
+
+    @model_validator(mode="after")
+    def _something_is_left_to_learn(self) -> "RetrainSettings":
+        kept_back = self.judge_days + self.validation_days
+        if self.newest is not None and self.newest <= timedelta(days=kept_back):
+            raise ValueError(
+                f"wanted a length above the {kept_back:g} days that judge_days and validation_days keep back, found "
+                f"{self.newest / timedelta(days=1):g} days"
+            )
+        return self
+
 
 class ProbationSettings(Settings):
     """The time after a promotion in which the version before it answers unseen, and comes back if it was better."""
