@@ -22,6 +22,19 @@ log = logging.getLogger(__name__)
 
 THRESHOLDS = "everfit.thresholds"
 KEPT = ("drift_threshold", "column_thresholds", "trigger")
+# What came after the first notes were written stands in a note only where it is no default: so a note from before still
+# knows the file that it overrules.
+LATER_TRIGGERS = (
+    "weighted_drift",
+    "max_expected_quality_loss",
+    "min_label_coverage",
+    "max_unseen_share",
+    "max_outside_share",
+    "max_conflict_share",
+    "max_age",
+    "every",
+)
+LATER = ("false_discoveries",)
 
 
 def in_force(champion: ModelVersion, settings: MonitoringSettings) -> MonitoringSettings:
@@ -37,7 +50,8 @@ def in_force(champion: ModelVersion, settings: MonitoringSettings) -> Monitoring
     noted = _noted(champion)
     if noted is None or noted["over"] != digest(settings):
         return settings
-    return MonitoringSettings.model_validate(settings.model_dump() | noted["thresholds"])
+    usual = {name: getattr(MonitoringSettings(), name) for name in LATER}
+    return MonitoringSettings.model_validate(settings.model_dump() | usual | noted["thresholds"])
 
 
 def keep(version: ModelVersion, settings: MonitoringSettings) -> None:
@@ -75,7 +89,15 @@ def digest(settings: MonitoringSettings) -> str:
 
 
 def _thresholds(settings: MonitoringSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include=set(KEPT))
+    kept = settings.model_dump(mode="json", include={*KEPT, *LATER})
+    usual = MonitoringSettings().model_dump(mode="json")
+    trigger = {
+        name: value
+        for name, value in kept["trigger"].items()
+        if name not in LATER_TRIGGERS or value != usual["trigger"][name]
+    }
+    later = {name for name in LATER if kept[name] == usual[name]}
+    return {name: value for name, value in (kept | {"trigger": trigger}).items() if name not in later}
 
 
 def _noted(version: ModelVersion) -> dict[str, Any] | None:

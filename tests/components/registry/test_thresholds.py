@@ -85,3 +85,12 @@ def test_thresholds_mean_nothing_before_the_alias_moved(server, verdict, monkeyp
     assert versions.champion("half-way") == second
     assert in_force(second, TIGHT) == TIGHT
     assert thresholds.THRESHOLDS in in_mlflow(first).tags
+
+
+def test_a_note_from_before_a_threshold_existed_still_knows_the_file_it_overrules():
+    """The digests of files that do not name it are those of the first notes, pinned here; naming it changes them."""
+    named = TIGHT.model_copy(update={"trigger": TriggerSettings(min_rows=900, weighted_drift=0.5)})
+    fewer = TIGHT.model_copy(update={"false_discoveries": 0.01})
+
+    assert thresholds.digest(TIGHT) == "02d61a0436acfd9dc9ee581923500d792c30151a213a0a55defb7ac8538df445"
+    assert len({thresholds.digest(each) for each in (TIGHT, named, fewer)}) == 3
