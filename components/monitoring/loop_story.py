@@ -1,4 +1,4 @@
-"""What a run of the whole loop was: window by window, version by version, what was decided and what came of it."""
+"""What the loop did: window by window, version by version, what was decided and what came of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from components.records.watching import DecisionVerdict
 
-EventKind = Literal["release", "retraining", "promotion", "rejection"]
-VersionState = Literal["live", "replaced", "not promoted"]
+EventKind = Literal["release", "retraining", "promotion", "rejection", "rollout", "rollback"]
+VersionState = Literal["live", "replaced", "not promoted", "rolled back", "challenger", "not judged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,32 @@ class LoopWindow:
         end: End of the window, event time, UTC.
         rows: Predictions in it.
         labelled: Predictions whose label came.
-        auc_loop: The project's metric of what was served; None if unknown.
+        auc_loop: The project's metric of what was served, on all labels that are in now; None if unknown.
         auc_static: The metric of the first version on the same rows, as if nobody had ever retrained; None if unknown.
         drift_share: Share of input columns that drifted, 0 to 1; None if unknown.
         version: Version that was live.
         verdict: What was decided.
         reason: Why, as one sentence with numbers.
         report: Path or URL of Evidently's page about the window; empty if there is none.
+        low: Lower end of the 95 % interval of `auc_loop`; None if unknown.
+        high: Upper end.
+        then: The metric as it was known when the window was decided on, with the labels of that time; None if unknown.
+        labelled_then: Predictions whose label had come by then; None if unknown.
+        expected: The metric as the version's own probabilities let expect it, without labels; None if unknown.
+        expected_low: Lower end of its 95 % interval.
+        expected_high: Upper end.
+        reference: The metric of the version when it was registered.
+        weighted_drift: Share of the importance that the drifted columns have, 0 to 1.
+        delay_hours: Median hours from a prediction to its label.
+        conflicts: Predictions with labels that contradict each other.
+        calibration_error: Average gap between how sure the version was and how often it was right.
+        p50_ms: Median latency of the requests.
+        p99_ms: Latency that 1 % of them exceeded.
+        requests: Requests that the endpoint counted.
+        failed: Of these, those answered with a 5xx.
+        serving_cost: Price of answering the rows, in the project's currency.
+        training_cost: Price of training the version, in the first window that it answered.
+        outcome: What came of the decision, as one sentence; empty if nothing has (yet).
     """
 
     start: datetime
@@ -40,6 +59,30 @@ class LoopWindow:
     verdict: DecisionVerdict
     reason: str
     report: str = ""
+    low: float | None = None
+    high: float | None = None
+    then: float | None = None
+    labelled_then: int | None = None
+    expected: float | None = None
+    expected_low: float | None = None
+    expected_high: float | None = None
+    reference: float | None = None
+    weighted_drift: float | None = None
+    delay_hours: float | None = None
+    conflicts: int = 0
+    calibration_error: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    requests: int | None = None
+    failed: int | None = None
+    serving_cost: float | None = None
+    training_cost: float | None = None
+    outcome: str = ""
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the rows whose label is in now, 0 to 1; None without rows."""
+        return self.labelled / self.rows if self.rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +114,9 @@ class LoopVersion:
         live_until: Event time until which it answered, UTC; None if it still does, or never did.
         auc: The metric at registration.
         reason: Why it was trained.
+        lives: Each stretch in which it answered, oldest first, where there may be several; the last end is None if it
+            still does.
+        verdict: What the judge said, as one sentence; empty if it was not judged.
     """
 
     version: int
@@ -80,6 +126,8 @@ class LoopVersion:
     live_until: datetime | None = None
     auc: float | None = None
     reason: str = ""
+    lives: tuple[tuple[datetime, datetime | None], ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +135,9 @@ class LoopEvent:
     """Something that happened to a version.
 
     Attributes:
-        at: When, in event time, UTC.
-        kind: A retraining was asked for, its version was promoted or not, or the first one released.
+        at: When, UTC.
+        kind: A retraining was asked for, its version was promoted or not, began or ended a rollout, was rolled back
+            to, or is the first one.
         version: Which version; None for a retraining that has none yet.
         detail: One sentence with the numbers, such as the verdict's reason.
     """
@@ -114,6 +163,9 @@ class LoopStory:
         metric: Name of the metric.
         lower_is_better: Its direction.
         drift_limit: Drift share from which a window is breached, 0 to 1; None to draw no line.
+        weighted_limit: The same for the drift weighted by importance.
+        notes: What could not be looked at, one sentence each.
+        left_out: Older windows that are not shown.
     """
 
     project: str
@@ -126,3 +178,6 @@ class LoopStory:
     metric: str = "roc_auc"
     lower_is_better: bool = False
     drift_limit: float | None = None
+    weighted_limit: float | None = None
+    notes: tuple[str, ...] = ()
+    left_out: int = 0

@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import DataError
-from components.monitoring.loop_page import (
-    LoopEvent,
-    LoopMonth,
-    LoopStory,
-    LoopVersion,
-    LoopWindow,
-    averages,
-    headline,
-    loop_page,
-)
+from components.monitoring.loop_page import loop_page
+from components.monitoring.loop_story import LoopEvent, LoopMonth, LoopStory, LoopVersion, LoopWindow
+from components.monitoring.loop_words import averages, headline
 from tests.browser import open_page
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
@@ -103,12 +95,6 @@ def test_without_totals_the_averages_weigh_windows_by_their_labels():
     assert (loop, static) == (pytest.approx(0.7), pytest.approx(0.55))
 
 
-def test_a_run_without_windows_has_no_page(tmp_path: Path):
-    """There is nothing to tell, and the message says what to do."""
-    with pytest.raises(DataError, match="flight-delays wants at least one window, found none; run the loop first"):
-        loop_page(LoopStory("flight-delays", ()), tmp_path / "loop.html")
-
-
 def test_the_page_needs_no_network_and_links_reports_beside_it(tmp_path: Path):
     """It can be mailed: its script and style stand inside, and reports are found next to it."""
     out = tmp_path / "loop.html"
@@ -133,6 +119,88 @@ def test_a_page_with_hardly_any_facts_is_still_a_page(tmp_path: Path, metric: st
         text, errors = view.text, view.errors
 
     assert "labels have not come yet" in text
+    assert errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_there_is_nothing_of_yet_has_a_sentence_and_no_empty_chart(tmp_path: Path, width: int):
+    """Before the first window the page says what will stand there, and how it comes."""
+    note = "the registry did not answer"
+
+    with open_page_of(LoopStory("flight-delays", (), notes=(note,)), tmp_path, width=width) as view:
+        charts = view.page.locator(".chart").count()
+        overflow = view.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        text, errors = view.text, view.errors
+
+    assert "flight-delays has not been watched yet" in text
+    assert "No window has been measured yet" in text
+    assert "Nothing has been decided yet" in text
+    assert note in text
+    assert charts == 0
+    assert overflow <= 0
+    assert errors == []
+
+
+def watched_window(number: int, out: Path) -> LoopWindow:
+    """A fortnight of a live project: what was known then, what is expected, and no first version beside it."""
+    window, value = made_up_window(number, out), 0.7 + 0.01 * math.sin(number)
+    has_labels = number < 14
+    return replace(
+        window,
+        labelled=12_700 if has_labels else 0,
+        labelled_then=9_000 if has_labels else 0,
+        auc_loop=value if has_labels else None,
+        low=value - 0.01 if has_labels else None,
+        high=value + 0.01 if has_labels else None,
+        then=value - 0.004 if has_labels else None,
+        auc_static=None,
+        expected=value + 0.005,
+        expected_low=value - 0.01,
+        expected_high=value + 0.02,
+        reference=0.71,
+        weighted_drift=0.1 * (number % 5),
+        delay_hours=30.0 if has_labels else None,
+        p50_ms=3.0,
+        p99_ms=14.0 + number % 4,
+        requests=13_000,
+        failed=number % 3,
+        serving_cost=0.3,
+        training_cost=0.05 if number in (0, 3, 9) else None,
+        outcome="promote: 0.031 better on 12,511 rows" if window.verdict == "retrain" else "",
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_live_project_shows_what_is_true_beside_what_was_expected(tmp_path: Path, width: int):
+    """Six charts, intervals, what was known when it was decided, and what came of it; also on a phone."""
+    out = tmp_path / "loop.html"
+    windows = tuple(watched_window(number, out) for number in range(17))
+    lives = ((START, START + FORTNIGHT), (START + 3 * FORTNIGHT, None))
+    version = LoopVersion(1, "live", lives=lives, auc=0.71, verdict="better beyond doubt")
+    events = (*made_up_story(out).events, LoopEvent(START + 3 * FORTNIGHT, "rollback", 1, "v2 was worse"))
+    story = replace(made_up_story(out), windows=windows, versions=(version,), events=events, totals={}, months=())
+
+    with open_page_of(story, tmp_path, width=width) as view:
+        page = view.page
+        drawn = page.locator(".chart .main-svg").count() // 3
+        areas = page.locator("#quality-chart .fills path.js-fill").count()
+        first = page.locator("#decision-table tbody tr").nth(0).inner_text()
+        retrained = page.locator("#decision-table tbody tr").nth(2).inner_text()
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        text, errors = view.text, view.errors
+
+    assert drawn == 6
+    assert areas == 2
+    assert "0.690" in first
+    assert "[0.696 then]" in first
+    assert "0.705" in first
+    assert "promote: 0.031 better on 12,511 rows" in retrained
+    assert text.count("better beyond doubt") == 1
+    assert "15 May 2013" in text, "the end of its first stretch"
+    assert "lately ROC AUC was 0.704 (0.694 to 0.714), and 0.710 when version 4 was registered" in text
+    assert overflow <= 0
     assert errors == []
 
 
