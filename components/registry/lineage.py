@@ -24,7 +24,7 @@ def lineage(
         reason=reason,
         decision_id=decision_id,
         until=until,
-        is_retraining=is_retraining,
+        is_retraining=is_retraining or decision_id is not None,
     )
 
 

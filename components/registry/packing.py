@@ -5,7 +5,7 @@ Shared by those who write a version (`registering`) and those who fetch it (`fet
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from components.errors import ModelRefused
@@ -15,6 +15,9 @@ SCHEMA = "schema.json"
 REFERENCE = "reference.parquet"
 MANIFEST = "manifest.json"
 PACKED = (GRAPH, SCHEMA, REFERENCE)
+# What training left, from which another training may begin: kept with the run, since no server needs it.
+FITTED_FOLDER = "fitted"
+FITTED = ("weights.safetensors", "encoder.json", "model.json", "fitted.json")
 
 # Loading one of these can run whatever code stands in it; a version holds ONNX, JSON and Parquet, and nothing else.
 REFUSED_SUFFIXES = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".bin", ".dill", ".npy"}
@@ -30,6 +33,7 @@ class Manifest:
         metrics: The scorecard's metrics at registration.
         config_sha256: Hash of the project file it was trained with.
         format: Of this file; a reader refuses others.
+        fitted: File name to SHA-256 in hex, for what training left; empty if that was not kept.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Manifest:
     metrics: dict[str, float]
     config_sha256: str
     format: int = 1
+    fitted: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The manifest as JSON."""

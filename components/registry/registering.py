@@ -21,13 +21,23 @@ from mlflow.exceptions import MlflowException
 
 from components.errors import ModelRefused
 from components.records.jsonable import to_jsonable
-from components.records.models import FittedModel, Lineage, ModelVersion, Variant, Workshop
+from components.records.models import Beginning, FittedModel, Lineage, ModelVersion, Variant, Workshop
 from components.records.rows import Split
 from components.records.scores import Scorecard
 from components.registry.datasets import DIGEST_CHARACTERS, log_datasets
 from components.registry.epochs import epoch_metrics
 from components.registry.figures import making_figures, score_figures
-from components.registry.packing import GRAPH, MANIFEST, REFERENCE, SCHEMA, Manifest, file_sha256
+from components.registry.learned import learned_tags
+from components.registry.packing import (
+    FITTED,
+    FITTED_FOLDER,
+    GRAPH,
+    MANIFEST,
+    REFERENCE,
+    SCHEMA,
+    Manifest,
+    file_sha256,
+)
 from components.registry.signatures import signature
 from components.registry.stories import birth_story, model_story, run_name, version_tags
 from components.registry.thresholds import birth_tag
@@ -48,6 +58,7 @@ def register(
     workshop: Workshop,
     scorecard: Scorecard,
     *,
+    beginning: Beginning | None = None,
     extra_artifacts: Sequence[Path] = (),
 ) -> ModelVersion:
     """The graph as a new version of the project's model, with all that it takes to serve, watch and make it again.
@@ -62,6 +73,7 @@ def register(
         fitted: How training went.
         workshop: The graph that was chosen, and the variants it was chosen from.
         scorecard: How good the graph is on the test part.
+        beginning: Where its training began; None: with chance, as nothing else was asked for.
         extra_artifacts: Further files for the run.
 
     Raises:
@@ -70,7 +82,8 @@ def register(
     """
     started = time.monotonic()
     variant = workshop.chosen
-    story = birth_story(lineage, split, fitted, workshop, scorecard)
+    learned = learned_tags(project, lineage, split, beginning or Beginning())
+    story = birth_story(lineage, split, fitted, workshop, scorecard, learned)
     with reaching(f"a new version of {project.name}"), tempfile.TemporaryDirectory() as scratch:
         experiment = experiment_id(project.name)
         _ensure_model(project)
@@ -81,12 +94,12 @@ def register(
             log_datasets(split)
             extra = [workshop.table, workshop.picture, *extra_artifacts]
             mlflow.log_artifacts(str(_gather(Path(scratch), project, fitted, scorecard, extra)))
-            packed = _pack(Path(scratch), project, split, variant, scorecard)
+            packed = _pack(Path(scratch), project, split, fitted, variant, scorecard)
             model_id = _log_graph(variant, packed)
             _log_scores(run_id, model_id, fitted, workshop, scorecard, split)
             _log_epochs(run_id, fitted)
             tags = version_tags(lineage, split, variant) | {"manifest_sha256": file_sha256(packed / MANIFEST)}
-            tags |= birth_tag(project.monitoring)
+            tags |= learned | birth_tag(project.monitoring)
             made = MlflowClient().create_model_version(
                 project.name,
                 f"models:/{model_id}",
@@ -165,24 +178,36 @@ def _gather(scratch: Path, project: Project, fitted: FittedModel, scorecard: Sco
     """A folder with the run's artifacts, so that they go up together."""
     folder = scratch / "artifacts"
     (folder / "plots").mkdir(parents=True)
+    (folder / FITTED_FOLDER).mkdir()
     history = fitted.folder / "history.json"
     page = [scorecard.page] if scorecard.page else []
     for file in (project.file, *([history] if history.is_file() else []), *page, *extra):
         shutil.copy(file, folder)
+    for file in _left(fitted):
+        shutil.copy(file, folder / FITTED_FOLDER)
     for plot in scorecard.plots:
         shutil.copy(plot, folder / "plots")
     (folder / "scorecard.json").write_text(json.dumps(to_jsonable(scorecard), indent=2))
     return folder
 
 
-def _pack(scratch: Path, project: Project, split: Split, variant: Variant, scorecard: Scorecard) -> Path:
+def _left(fitted: FittedModel) -> list[Path]:
+    """What training left, if it is whole; parts of it are of no use."""
+    files = [fitted.folder / name for name in FITTED]
+    return files if all(file.is_file() for file in files) else []
+
+
+def _pack(
+    scratch: Path, project: Project, split: Split, fitted: FittedModel, variant: Variant, scorecard: Scorecard
+) -> Path:
     """A folder with what travels beside the graph: schema, reference, manifest."""
     folder = scratch / "packed"
     folder.mkdir()
     (folder / SCHEMA).write_text(variant.schema.to_json())
     shutil.copyfile(split.reference.path, folder / REFERENCE)
     files = {name: file_sha256(folder / name) for name in (SCHEMA, REFERENCE)} | {GRAPH: variant.sha256}
-    manifest = Manifest(project.name, files, dict(scorecard.metrics), project.sha256)
+    left = {file.name: file_sha256(file) for file in _left(fitted)}
+    manifest = Manifest(project.name, files, dict(scorecard.metrics), project.sha256, fitted=left)
     (folder / MANIFEST).write_text(manifest.to_json())
     return folder
 

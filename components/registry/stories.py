@@ -1,13 +1,13 @@
 """What people read about a version in the MLflow UI: its tags, its description, the name of its run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from components.records.models import Challenger, FittedModel, Lineage, Variant, Workshop
 from components.records.rows import Part, Split
 from components.records.scores import Rule, Scorecard, Verdict
-from components.registry.learned import learned_tags
+from components.registry.learned import learned_sentence
 from components.registry.moves import Move
 
 # MLflow keeps descriptions of at most 5,000 characters: PostgreSQL refuses longer ones.
@@ -50,7 +50,7 @@ def version_tags(lineage: Lineage, split: Split, variant: Variant) -> dict[str, 
         "test_sha256": split.test.sha256,
         "variant": variant.name,
     }
-    return {name: value for name, value in tags.items() if value} | learned_tags(split)
+    return {name: value for name, value in tags.items() if value}
 
 
 def verdict_tags(verdict: Verdict) -> dict[str, str]:
@@ -67,8 +67,15 @@ def verdict_tags(verdict: Verdict) -> dict[str, str]:
     return tags
 
 
-def birth_story(lineage: Lineage, split: Split, fitted: FittedModel, workshop: Workshop, scorecard: Scorecard) -> str:
-    """What a version was made from and how good it is, in Markdown."""
+def birth_story(
+    lineage: Lineage,
+    split: Split,
+    fitted: FittedModel,
+    workshop: Workshop,
+    scorecard: Scorecard,
+    learned: Mapping[str, str],
+) -> str:
+    """What a version was made from and how good it is, in Markdown; `learned` are its tags of that name."""
     table, variant = split.table, workshop.chosen
     asked = f" (decision `{lineage.decision_id}`)" if lineage.decision_id else ""
     lines = [
@@ -80,6 +87,8 @@ def birth_story(lineage: Lineage, split: Split, fitted: FittedModel, workshop: W
         "",
         f"From version {table.version} of the table (content `{table.sha256[:12]}`); "
         f"{table.unlabelled:,} rows without a label were set aside.",
+        "",
+        learned_sentence(learned),
         "",
         f"**Fitted** in {fitted.seconds:.0f} s: {fitted.parameters:,} parameters, best of {fitted.epochs} epochs was "
         f"{fitted.best_epoch}. **Graph** `{variant.name}`: {variant.megabytes:.2f} MB, at most "

@@ -24,6 +24,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from components.records.models import (
+    Beginning,
     FittedModel,
     Footprint,
     Latency,
@@ -119,9 +120,10 @@ class Made:
         """The graph."""
         return self.workshop.chosen
 
-    def register(self) -> ModelVersion:
+    def register(self, beginning: Beginning | None = None) -> ModelVersion:
         """The version that the registry makes of it."""
-        return register(self.project, self.lineage, self.split, self.fitted, self.workshop, self.scorecard)
+        handed = self.project, self.lineage, self.split, self.fitted, self.workshop, self.scorecard
+        return register(*handed, beginning=beginning)
 
 
 Make = Callable[..., Made]

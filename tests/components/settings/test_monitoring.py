@@ -25,7 +25,7 @@ def test_a_length_counts_where_the_window_slides_and_a_half_life_where_rows_weig
 
 def test_a_sliding_window_must_hold_more_than_the_days_that_are_kept_back():
     """Else nothing would be left to learn from; with another window the length means nothing and may be any."""
-    with pytest.raises(ValidationError, match="a length above the 21 days that judge_days and .* found 21 days"):
+    with pytest.raises(ValidationError, match=r"a length above the 21 days that judge_days and .* found 21 days"):
         RetrainSettings(window="sliding", length="21d")
 
     assert RetrainSettings(length="21d").newest is None
