@@ -5,7 +5,7 @@ import pytest
 
 from components.data.compaction import compact
 from components.data.ledger import Ledger
-from components.data.windows import counts, labelled_rows, read_window
+from components.data.windows import counts, labelled_rows, read_answers, read_window
 from components.errors import DataError, LedgerError
 from components.records.rows import Column, Schema
 from components.records.watching import Window
@@ -52,6 +52,18 @@ def test_a_window_holds_raw_rows_answers_and_labels(ledger, tmp_path):
         "latency_ms": 1.5,
     }
     assert rows["label"].to_list() == [1, None]
+
+
+def test_answers_alone_are_those_of_the_window_without_its_features(ledger, tmp_path):
+    """What is asked of many windows at once needs no raw rows."""
+    batch = asked(25)
+    ledger.record(batch)
+    ledger.label(told(batch.ids[:3], [1.0, 0.0, 1.0]))
+    whole = _read(tmp_path)
+
+    answers = read_answers(tmp_path, DAY, schema=SCHEMA)
+
+    assert answers.equals(whole.drop("temp", "carrier", "flight"))
 
 
 def test_a_window_begins_with_its_start_and_stops_before_its_end(ledger, tmp_path):
