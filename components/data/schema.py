@@ -57,15 +57,22 @@ def check_frame(frame: pl.DataFrame, schema: Schema, *, where: str, data: DataSe
         SchemaMismatch: With every column that is missing, mistyped, not finite, out of range or lacks values it must
             have; what was wanted, what was found, and in how many rows.
     """
+    if mistakes := mistakes_in(frame, schema, data):
+        raise SchemaMismatch(
+            f"{where}: {'; '.join(mistakes)}; mend the source, or say under data.columns in the project file what is "
+            "allowed"
+        )
+
+
+def mistakes_in(frame: pl.DataFrame, schema: Schema, data: DataSettings | None = None) -> list[str]:
+    """What `check_frame` would refuse, one sentence a mistake; empty if the rows are sound."""
     try:
         _pandera(schema, data).validate(frame, lazy=True)
     except SchemaErrors as err:
         # A check that could not be made of text among numbers: that it is text is told already.
         told = [one for one in err.schema_errors if one.reason_code != SchemaErrorReason.CHECK_ERROR]
-        mistakes = "; ".join(sorted(_sentence(one, frame) for one in told))
-        raise SchemaMismatch(
-            f"{where}: {mistakes}; mend the source, or say under data.columns in the project file what is allowed"
-        ) from err
+        return sorted(_sentence(one, frame) for one in told)
+    return []
 
 
 def _column(series: pl.Series, data: DataSettings) -> Column:

@@ -1,4 +1,4 @@
-"""Sorts the columns of a window: which can be measured, and which are broken rather than moved.
+"""Reads the columns of a window as the model reads them, so that each can be compared with the reference.
 
 Evidently raises on columns that are empty, infinite or absent, and does not see a column that became half empty; so
 both are found here, on all rows, before it runs. How far a distribution moved is not measured here.
@@ -7,36 +7,49 @@ both are found here, on all rows, before it runs. How far a distribution moved i
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.data.feeds import numbers, texts
+from components.data.feeds import numbers, text_of
 from components.errors import SchemaMismatch
+from components.monitoring.shares import Missing, Shares, Sides, shares_of
 from components.records.rows import Column, Schema
+from components.settings.project import Project
 
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
+ColumnHolds = Literal["number", "category", "text"]
 
 # A category below this share of the rows, averaged over both sides, says nothing by itself: with 4,000 equally frequent
 # values, the 30 luckiest of 1,200 rows made 6 % of them and of the reference 1 %, which looked like drift.
 RARE = 0.005
+# By chance alone k values of n rows against m rows are about sqrt((k - 1) / 8 * (1 / n + 1 / m)) apart: with 30 values
+# that is 0.04 for 5,000 against 5,000 rows and 0.07 for 1,000, with 300 values it would be 0.12.
+CATEGORIES = 30
+# Of a column whose values are sentences, folding leaves "(other)" alone; their length can still be compared. Tail
+# numbers and airports have 3 to 6 characters, tweets and titles 40 and more; and of names that repeat, the counts say
+# more than the lengths.
+TEXT_CHARACTERS = 20
+TEXT_DISTINCT = 0.5
+# The same rows are drawn each time a window is measured, so that its facts can be repeated.
+SAMPLE_SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """Share of missing values in the reference and in the window, each 0 to 1."""
+class Reading:
+    """One column of one table.
 
-    reference: float
-    window: float
+    Attributes:
+        series: Shape (rows,): Float64 or String, null where missing; of a column that cannot be read, all null.
+        fault: Why it cannot be read; empty if it can.
+    """
 
-    @property
-    def jump(self) -> float:
-        """How much more is missing than in training; negative if less."""
-        return self.window - self.reference
+    series: pl.Series
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,49 +57,104 @@ class Sorted:
     """The columns of a window and of the reference, as the model reads them.
 
     Attributes:
-        window: Measurable columns, each of shape (rows,): float64 with NaN, or text with "" for a missing value.
-        reference: The same columns of the reference, of shape (reference rows,).
-        missing: Of every feature column, in the schema's order.
-        broken: Columns a person must look at: absent, of the wrong type, empty, or missing far more than in training.
+        window: Measurable columns, sampled, each of shape (sampled rows,): float64 with NaN where missing, or folded
+            categories. Of a text it is the length in characters.
+        reference: The same columns of the reference.
+        holds: What each feature column holds, in the schema's order.
+        shares: What was counted on all rows of each feature column, in the same order.
     """
 
     window: dict[str, Array]
     reference: dict[str, Array]
-    missing: dict[str, Missing]
-    broken: tuple[str, ...]
+    holds: dict[str, ColumnHolds]
+    shares: dict[str, Shares]
+
+    @property
+    def missing(self) -> dict[str, Missing]:
+        """Shares of missing values by column."""
+        return {name: shares.missing for name, shares in self.shares.items()}
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Columns that a person must look at: unreadable, empty, or full of what was never seen."""
+        return tuple(name for name, shares in self.shares.items() if shares.broken)
 
 
-def sort_columns(window: pl.DataFrame, reference: pl.DataFrame, schema: Schema, *, broken_share: float) -> Sorted:
-    """The columns that can be compared with the reference, and those that are broken.
+def sort_columns(
+    window: pl.DataFrame,
+    compared: pl.DataFrame,
+    trained: pl.DataFrame,
+    schema: Schema,
+    project: Project,
+    *,
+    in_season: bool = False,
+) -> Sorted:
+    """The columns that can be compared with the reference, and what is to be said of each.
 
     Args:
         window: All rows of the window, at least one.
-        reference: The sample of training rows of the version that answered.
+        compared: The rows that it is compared with.
+        trained: The sample of training rows of the version that answered; often the same.
         schema: What a row of that version looks like.
-        broken_share: A column missing this much more often than in training, as a share of rows, is broken.
+        project: Limits, declared bounds, and how many rows are drawn.
+        in_season: The rows it is compared with are of the same season.
 
     Returns:
-        A column that was empty in training already is neither measured nor broken: nothing changed.
+        A column that was empty in the reference already is neither measured nor broken: nothing changed.
     """
-    measurable: dict[str, tuple[Array, Array]] = {}
-    missing: dict[str, Missing] = {}
-    broken: list[str] = []
+    drawn = [sample(frame.height, project.monitoring.sample_rows) for frame in (window, compared)]
+    found = Sorted({}, {}, {}, {})
     for column in schema.features:
-        now, then = _values(window, column), _values(reference, column)
-        shares = missing[column.name] = Missing(_missing_share(then), _missing_share(now))
-        if (shares.window == 1 and shares.reference < 1) or shares.jump >= broken_share:
-            broken.append(column.name)
-        if shares.window < 1 and shares.reference < 1:
-            measurable[column.name] = (now, then)
-    return Sorted(
-        window={name: pair[0] for name, pair in measurable.items()},
-        reference={name: pair[1] for name, pair in measurable.items()},
-        missing=missing,
-        broken=tuple(broken),
-    )
+        now, then = read_column(window, column), read_column(compared, column)
+        taught = then if trained is compared else read_column(trained, column)
+        holds = found.holds[column.name] = what_it_holds(taught.series, column)
+        found.shares[column.name] = shares_of(
+            Sides(now.series, then.series, taught.series),
+            column,
+            project,
+            is_text=holds == "text",
+            fault=now.fault,
+            in_season=in_season,
+        )
+        sides = now.series[drawn[0]], then.series[drawn[1]]
+        # A column that holds values in few rows may hold none in the sample, and Evidently wants at least one.
+        if all(side.null_count() < side.len() for side in sides):
+            found.window[column.name], found.reference[column.name] = _comparable(*sides, holds)
+    return found
 
 
-def fold(window: Array, reference: Array, *, keep: int) -> tuple[Array, Array]:
+def read_column(frame: pl.DataFrame, column: Column) -> Reading:
+    """The column as the model reads it: what is not a finite number, or is an empty text, is missing."""
+    dtype = pl.Float64 if column.kind == "number" else pl.String
+    nothing = pl.Series(column.name, [None], dtype=dtype).new_from_index(0, frame.height)
+    if column.name not in frame.columns:
+        return Reading(nothing, "is not among the window's columns")
+    series = frame[column.name]
+    if column.kind == "category":
+        return Reading(_as_texts(series).replace("", None))
+    if not series.dtype.is_numeric():
+        try:
+            series = pl.Series(column.name, numbers(series, column.name))
+        except SchemaMismatch as err:
+            log.warning("column cannot be read name=%s reason=%s", column.name, err)
+            return Reading(nothing, f"must hold numbers, but holds {series.dtype}")
+    series = series.cast(pl.Float64)
+    if series.is_finite().all():
+        return Reading(series)
+    return Reading(pl.select(pl.when(series.is_finite()).then(series).alias(column.name)).to_series())
+
+
+def what_it_holds(trained: pl.Series, column: Column) -> ColumnHolds:
+    """`text` for categories that are long and mostly differ from each other, by the training rows."""
+    there = trained.drop_nulls()
+    if column.kind == "number" or column.values or there.is_empty():
+        return column.kind
+    characters: Any = there.str.len_chars().median()
+    is_text = characters >= TEXT_CHARACTERS and there.n_unique() >= TEXT_DISTINCT * there.len()
+    return "text" if is_text else "category"
+
+
+def fold(window: Array, reference: Array, *, keep: int = CATEGORIES) -> tuple[Array, Array]:
     """Two category columns with all but the most frequent values folded into one, and missing as a value of its own.
 
     Without this, a column of thousands of values (an aircraft's tail number) "drifts" by chance alone: most of its
@@ -110,27 +178,31 @@ def fold(window: Array, reference: Array, *, keep: int) -> tuple[Array, Array]:
     return _renamed(window, names), _renamed(reference, names)
 
 
+def sample(rows: int, most: int) -> Array:
+    """Indices of at most so many rows, in their order; the same ones each time."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(rows, most, replace=False))
+
+
+def _comparable(window: pl.Series, reference: pl.Series, holds: ColumnHolds) -> tuple[Array, Array]:
+    """Both sides as arrays of numbers, or of folded categories."""
+    if holds == "category":
+        now, then = (side.fill_null("").to_numpy().astype(object) for side in (window, reference))
+        return fold(now, then)
+    if holds == "text":
+        window, reference = window.str.len_chars(), reference.str.len_chars()
+    now, then = (side.cast(pl.Float64).fill_null(np.nan).to_numpy() for side in (window, reference))
+    return now, then
+
+
+def _as_texts(series: pl.Series) -> pl.Series:
+    """Categories as the model reads them: 3 and 3.0 are the same one."""
+    if series.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return series.cast(pl.String)
+    values: list[Any] = series.unique().to_list()
+    return series.replace_strict(values, [text_of(value) for value in values], return_dtype=pl.String)
+
+
 def _renamed(values: Array, names: Mapping[str, str]) -> Array:
     return np.array([names.get(value, "(other)") for value in values], dtype=object)
-
-
-def _values(frame: pl.DataFrame, column: Column) -> Array:
-    """The column as the model reads it; all missing if it is absent or holds something else."""
-    nothing = np.full(frame.height, np.nan) if column.kind == "number" else np.full(frame.height, "", dtype=object)
-    if column.name not in frame.columns:
-        return nothing
-    try:
-        if column.kind == "category":
-            return texts(frame[column.name])
-        found = numbers(frame[column.name], column.name)
-    except SchemaMismatch as err:
-        log.warning("column cannot be read name=%s reason=%s", column.name, err)
-        return nothing
-    return np.where(np.isfinite(found), found, np.nan)
-
-
-def _missing_share(values: Array) -> float:
-    if not values.size:
-        return 1.0
-    missing = np.isnan(values) if values.dtype.kind == "f" else values == ""
-    return float(np.mean(missing))

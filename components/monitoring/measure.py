@@ -14,16 +14,20 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 
+from components.data.baselines import Baseline
 from components.data.privacy import in_clear
 from components.errors import DataError
 from components.monitoring import report
-from components.monitoring.guards import Sorted, sort_columns
+from components.monitoring.breaks import breaks_of
+from components.monitoring.columns import column_facts, judged, with_drift
+from components.monitoring.guards import Sorted, fold, sample, sort_columns
+from components.monitoring.importance import importances
 from components.monitoring.quality import metric_named, quality_of
 from components.monitoring.references import answers_of, reference_answers
-from components.monitoring.report import PREDICTION, Shift
+from components.monitoring.shifts import PREDICTION, Shift
 from components.monitoring.telling import tell
 from components.records.models import ModelFiles
-from components.records.watching import Window, WindowFacts
+from components.records.watching import ColumnFacts, Window, WindowFacts
 from components.settings.project import Project
 
 log = logging.getLogger(__name__)
@@ -32,18 +36,17 @@ Array = npt.NDArray[Any]
 
 # A distribution of fewer rows than this is not worth a picture.
 REPORT_ROWS = 50
-# The same rows are drawn each time a window is measured, so that its facts can be repeated.
-SAMPLE_SEED = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measurement:
     """What was found, before it is told as facts, as a page and as points."""
 
-    columns: Sorted
+    columns: tuple[ColumnFacts, ...]
     shifts: list[Shift]
     quality: float | None
     runs: list[Any]
+    breaks: tuple[str, ...]
 
 
 def measure(
@@ -54,7 +57,7 @@ def measure(
     *,
     workspace: Path,
     out: Path,
-    live_since: datetime | None = None,
+    baseline: Baseline | None = None,
 ) -> WindowFacts:
     """The facts of one window, with a page about them and a point on the dashboard.
 
@@ -66,11 +69,12 @@ def measure(
         window: The stretch of event time, UTC.
         workspace: Evidently's workspace, to which the run is added.
         out: Folder for the page, an HTML file named after the window.
-        live_since: Event time since which that version is live, UTC.
+        baseline: What the inputs are compared with; the version's training rows if not given.
 
     Returns:
-        Facts without drift below `trigger.min_rows` rows and without quality below `trigger.min_labelled_rows` labels;
-        without a page below 50 rows.
+        Facts without drift and columns below `trigger.min_rows` rows and without quality below
+        `trigger.min_labelled_rows` labels; without a page below 50 rows. `trained_until` is the newest time in the
+        version's sample of its training rows: the registry knows it to the second.
 
     Raises:
         DataError: If the window has no zone.
@@ -87,19 +91,20 @@ def measure(
         rows=frame.height,
         labelled_rows=labelled.height,
         reference_quality=files.metrics.get(metric),
-        version_live_since=live_since,
+        trained_until=_newest_time(files),
+        reference=baseline.name if baseline else "training",
     )
     if frame.is_empty():
         log.info("window measured project=%s window=%s rows=0", project.name, window)
         return empty
-    found = _look(frame, labelled, files, project)
+    found = _look(frame, labelled, files, project, baseline)
     facts = _facts(empty, found, project)
     if frame.height >= REPORT_ROWS:
         page = tell(
             facts,
             project,
             shifts=found.shifts,
-            missing=found.columns.missing,
+            columns=found.columns,
             runs=found.runs,
             workspace=workspace,
             out=out,
@@ -119,28 +124,43 @@ def _check_times(window: Window) -> None:
             raise DataError(f"a window's times are UTC, but {time} has no zone; give it one, such as {time}+00:00")
 
 
-def _look(frame: pl.DataFrame, labelled: pl.DataFrame, files: ModelFiles, project: Project) -> _Measurement:
+def _newest_time(files: ModelFiles) -> datetime | None:
+    """Of the training rows that travel with the version; None if they carry no time."""
+    name = files.schema.timestamp
+    if name not in pl.read_parquet_schema(files.reference):
+        return None
+    newest = pl.scan_parquet(files.reference).select(pl.col(name).max()).collect().item()
+    return newest if isinstance(newest, datetime) and newest.tzinfo is not None else None
+
+
+def _look(
+    frame: pl.DataFrame, labelled: pl.DataFrame, files: ModelFiles, project: Project, baseline: Baseline | None
+) -> _Measurement:
     """Everything that is measured, on all rows where that is cheap and on a sample where it is not."""
     settings = project.monitoring
-    reference = pl.read_parquet(files.reference)
-    columns = sort_columns(
-        frame, reference, in_clear(project, files.schema), broken_share=settings.trigger.broken_share
-    )
+    trained = pl.read_parquet(files.reference)
+    compared = baseline.rows if baseline else trained
+    schema = in_clear(project, files.schema)
+    in_season = baseline is not None and baseline.name == "same-season"
+    columns = sort_columns(frame, compared, trained, schema, project, in_season=in_season)
     shifts: list[Shift] = []
     runs = []
     if frame.height >= REPORT_ROWS:
-        sides = _sides(frame, reference, columns, files, settings.sample_rows)
-        if sides[0]:
+        window, reference = _with_answers(columns, frame, compared, files, settings.sample_rows)
+        if window:
             run, shifts = report.measure_drift(
-                *sides, threshold=settings.drift_threshold, thresholds=settings.column_thresholds
+                window, reference, threshold=settings.drift_threshold, thresholds=settings.column_thresholds
             )
+            shifts = judged(shifts, window, reference, false_discoveries=settings.false_discoveries)
             runs.append(run)
     quality = None
     if labelled.height >= settings.trigger.min_labelled_rows:
         quality = quality_of(labelled, files.schema, project.evaluation.metric)
     if quality is not None and _can_be_drawn(labelled, files):
         runs.append(report.measure_quality(_answers(labelled, files, settings.sample_rows), files.schema.target_kind))
-    return _Measurement(columns, shifts, quality, runs)
+    weights = importances(files, trained, list(columns.shares)) if frame.height >= REPORT_ROWS else {}
+    breaks = breaks_of(frame, schema, project.data)
+    return _Measurement(column_facts(columns, shifts, weights), shifts, quality, runs, breaks)
 
 
 def _can_be_drawn(labelled: pl.DataFrame, files: ModelFiles) -> bool:
@@ -155,35 +175,23 @@ def _can_be_drawn(labelled: pl.DataFrame, files: ModelFiles) -> bool:
     return len({*labelled["label"].unique(), *answers_of(labelled, files)}) > 2
 
 
-def _sides(
-    frame: pl.DataFrame, reference: pl.DataFrame, columns: Sorted, files: ModelFiles, rows: int
+def _with_answers(
+    columns: Sorted, frame: pl.DataFrame, compared: pl.DataFrame, files: ModelFiles, rows: int
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Sampled columns of the window and of the reference, the prediction among them if it can be measured."""
-    now, then = _sample(frame.height, rows), _sample(reference.height, rows)
-    window = {name: values[now] for name, values in columns.window.items()}
-    training = {name: values[then] for name, values in columns.reference.items()}
-    answers = answers_of(frame[now.tolist()], files)
-    if answers.dtype.kind != "f" or np.isfinite(answers).any():
-        window[PREDICTION] = answers
-        training[PREDICTION] = reference_answers(files, reference[then.tolist()])
-    # A column that holds values in few rows may hold none in the sample, and Evidently wants at least one.
-    usable = [name for name in window if not (_is_empty(window[name]) or _is_empty(training[name]))]
-    return {name: window[name] for name in usable}, {name: training[name] for name in usable}
-
-
-def _sample(rows: int, most: int) -> Array:
-    if rows <= most:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(rows, most, replace=False))
-
-
-def _is_empty(values: Array) -> bool:
-    return bool(np.isnan(values).all() if values.dtype.kind == "f" else (values == "").all())
+    now, then = (each[sample(each.height, rows).tolist()] for each in (frame, compared))
+    answers = answers_of(now, files)
+    if answers.dtype.kind == "f" and not np.isfinite(answers).any():
+        return columns.window, columns.reference
+    usual = reference_answers(files, then)
+    if answers.dtype.kind != "f":
+        answers, usual = fold(answers, usual)
+    return columns.window | {PREDICTION: answers}, columns.reference | {PREDICTION: usual}
 
 
 def _answers(labelled: pl.DataFrame, files: ModelFiles, rows: int) -> pd.DataFrame:
     """Labels and answers of a sample, in the types that Evidently's presets take."""
-    drawn = labelled[_sample(labelled.height, rows).tolist()]
+    drawn = labelled[sample(labelled.height, rows).tolist()]
     if files.schema.target_kind == "multiclass":
         return pd.DataFrame({"label": drawn["label"].to_list(), PREDICTION: answers_of(drawn, files)})
     kind = np.float64 if files.schema.target_kind == "regression" else np.int64
@@ -195,15 +203,12 @@ def _answers(labelled: pl.DataFrame, files: ModelFiles, rows: int) -> pd.DataFra
 
 def _facts(empty: WindowFacts, found: _Measurement, project: Project) -> WindowFacts:
     """The facts so far, with what may be said about drift at this number of rows."""
-    inputs = [shift for shift in found.shifts if shift.column != PREDICTION]
-    drifted = tuple(shift.column for shift in inputs if shift.has_drifted)
-    says_drift = empty.rows >= project.monitoring.trigger.min_rows
-    answers = [shift.has_drifted for shift in found.shifts if shift.column == PREDICTION]
-    return replace(
+    facts = replace(
         empty,
-        drifted_columns=drifted if says_drift else (),
-        drift_share=len(drifted) / len(inputs) if says_drift and inputs else None,
-        prediction_drifted=answers[0] if says_drift and answers else None,
-        broken_columns=found.columns.broken,
+        broken_columns=tuple(column.name for column in found.columns if column.broken),
+        breaks=found.breaks,
         quality=found.quality,
     )
+    if facts.rows < project.monitoring.trigger.min_rows:
+        return facts
+    return with_drift(facts, found.columns, found.shifts)

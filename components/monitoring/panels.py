@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from evidently.sdk.models import DashboardPanelPlot, PanelMetric
 from evidently.sdk.panels import bar_plot_panel, line_plot_panel
 
-from components.monitoring.report import PREDICTION, Measured
+from components.monitoring.report import Measured
+from components.monitoring.shifts import PREDICTION
 from components.records.watching import WindowFacts
 from components.settings.project import Project
 

@@ -1,5 +1,7 @@
 """What the version that answered would say to its own training rows: the yardstick for a drift of its predictions."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,24 +16,38 @@ from components.records.models import ModelFiles
 Array = npt.NDArray[Any]
 
 
+def open_graph(files: ModelFiles) -> onnxruntime.InferenceSession:
+    """The version's graph on one thread.
+
+    Raises:
+        ModelRefused: If it cannot be opened.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    with _refusing(files):
+        return onnxruntime.InferenceSession(str(files.graph), options, providers=["CPUExecutionProvider"])
+
+
+def ask(graph: onnxruntime.InferenceSession, fed: Mapping[str, Array], files: ModelFiles, output: str) -> Array:
+    """One output of the graph for these rows, of shape (rows,) or (rows, classes).
+
+    Raises:
+        ModelRefused: If it cannot be run on them.
+    """
+    with _refusing(files):
+        return np.asarray(graph.run([output], dict(fed))[0])
+
+
 def reference_answers(files: ModelFiles, reference: pl.DataFrame) -> Array:
     """The version's answers to its reference rows, in the form that `answers_of` gives to those of a window.
 
     Raises:
         ModelRefused: If the graph cannot be run on them.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    with _refusing(files):
+        fed = feeds(reference, files.schema)
     output = "probability" if files.schema.target_kind == "binary" else "prediction"
-    try:
-        session = onnxruntime.InferenceSession(str(files.graph), options, providers=["CPUExecutionProvider"])
-        found = session.run([output], feeds(reference, files.schema))[0]
-    except Exception as err:  # onnxruntime raises a class of its own for each kind of failure
-        raise ModelRefused(
-            f"{files.graph} must answer the {reference.height:,} rows of {files.reference}, but failed: {err}; "
-            "fetch the version anew, or export it again"
-        ) from err
-    return _as_column(np.asarray(found), files)
+    return _as_column(ask(open_graph(files), fed, files, output), files)
 
 
 def answers_of(window: pl.DataFrame, files: ModelFiles) -> Array:
@@ -50,3 +66,15 @@ def _as_column(found: Array, files: ModelFiles) -> Array:
         return found.astype(np.float64)
     names = dict(enumerate(files.schema.classes))
     return np.array([names.get(int(code), "") if np.isfinite(code) else "" for code in found], dtype=object)
+
+
+@contextmanager
+def _refusing(files: ModelFiles) -> Iterator[None]:
+    """What goes wrong with the graph, as the one error that says what to do."""
+    try:
+        yield
+    except Exception as err:  # onnxruntime raises a class of its own for each kind of failure
+        raise ModelRefused(
+            f"{files.graph} must answer the rows of {files.reference}, but failed: {err}; "
+            "fetch the version anew, or export it again"
+        ) from err

@@ -5,7 +5,6 @@ What Evidently cannot stand was sorted out before (`guards`); what follows is de
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -22,26 +21,22 @@ from evidently import (
     Run,
 )
 from evidently.core.metric_types import SingleValue, SingleValueCalculation, SingleValueMetric
-from evidently.legacy.renderers.html_widgets import CounterData, counter, table_data
+from evidently.legacy.renderers.html_widgets import CounterData, counter
 from evidently.metrics import ValueDrift
 from evidently.presets import ClassificationPreset, RegressionPreset
 
-from components.monitoring.guards import Missing, fold
+from components.monitoring.shifts import PREDICTION, Shift
+from components.monitoring.tabling import column_tables
 from components.records.rows import TargetKind
-from components.records.watching import Window
+from components.records.watching import ColumnFacts, Window
 
 Array = npt.NDArray[Any]
 
-# The column that stands for the model's answers beside the inputs.
-PREDICTION = "prediction"
 # Average way a value has to move, in standard deviations of the reference: 0.1 is the whole column moved by a tenth of
 # one. Unlike PSI it needs no bins, of which an empty one counts for much: a PSI of 8 and one of 3 say the same.
 NUMBER_METHOD = "wasserstein"
 # Distance between 0 and 0.83 (the root of ln 2); of two categories 50:50 that become 64:36, it is 0.1.
 CATEGORY_METHOD = "jensenshannon"
-# By chance alone k values of n rows against m rows are about sqrt((k - 1) / 8 * (1 / n + 1 / m)) apart: with 30 values
-# that is 0.04 for 5,000 against 5,000 rows and 0.07 for 1,000, with 300 values it would be 0.12.
-CATEGORIES = 30
 # Large figures in a line on top of the page; more of them run into each other.
 COUNTERS = 5
 
@@ -67,42 +62,18 @@ class MeasuredCalculation(SingleValueCalculation[Measured]):
         return str(self.metric.name).replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """How far one column moved.
-
-    Attributes:
-        column: Its name.
-        method: Evidently's name of the distance.
-        size: The distance, 0 or more; 0 is no change.
-        threshold: From which size on it counts as drifted.
-        widgets: What Evidently draws of it.
-    """
-
-    column: str
-    method: str
-    size: float
-    threshold: float
-    widgets: tuple[Any, ...] = ()
-
-    @property
-    def has_drifted(self) -> bool:
-        """Whether it moved by as much as the threshold, or more."""
-        return self.size >= self.threshold
-
-
 def measure_drift(
     window: dict[str, Array], reference: dict[str, Array], *, threshold: float, thresholds: dict[str, float]
 ) -> tuple[Run, list[Shift]]:
     """Evidently's run over the columns, and how far each moved.
 
     Args:
-        window: Columns of shape (rows,), none of them empty: float64 with NaN, or text with "" where missing.
+        window: Columns of shape (rows,), none of them empty: float64 with NaN where missing, or folded categories.
         reference: The same columns, of shape (reference rows,).
         threshold: Effect size from which a column counts as drifted.
         thresholds: Other effect sizes for some columns.
     """
-    now, then, categories = _frames(window, reference)
+    categories = [name for name, values in window.items() if values.dtype.kind != "f"]
     definition = DataDefinition(
         numerical_columns=[name for name in window if name not in categories], categorical_columns=categories
     )
@@ -115,7 +86,8 @@ def measure_drift(
         for name in window
     }
     run = Report(list(asked.values())).run(
-        Dataset.from_pandas(now, data_definition=definition), Dataset.from_pandas(then, data_definition=definition)
+        Dataset.from_pandas(pd.DataFrame(window), data_definition=definition),
+        Dataset.from_pandas(pd.DataFrame(reference), data_definition=definition),
     )
     return run, [_shift(run, metric) for metric in asked.values()]
 
@@ -142,11 +114,12 @@ def assemble(
     window: Window,
     numbers: dict[str, float],
     shifts: Sequence[Shift],
-    missing: dict[str, Missing],
+    columns: Sequence[ColumnFacts],
     *,
-    broken: Sequence[str],
     runs: Sequence[Run],
     labels: dict[str, str],
+    reference: str = "training",
+    breaks: Sequence[str] = (),
 ) -> Run:
     """One run out of several, dated at the window's end: numbers first, then tables, then what each run drew.
 
@@ -154,10 +127,11 @@ def assemble(
         window: The stretch of event time.
         numbers: What was measured on all rows, by name: what the dashboard draws.
         shifts: How far each column moved; drawn with the drifted first.
-        missing: Shares of missing values by column.
-        broken: Columns that are broken rather than moved.
+        columns: What is known of each input column.
         runs: Runs of `measure_drift` and `measure_quality`.
         labels: The numbers as they are shown on top of the page, by label.
+        reference: What the inputs were compared with.
+        breaks: Schema checks that the window fails.
     """
     told = {"numbers": {name: str(value) for name, value in numbers.items()}}
     empty = Dataset.from_pandas(pd.DataFrame({"row": [0]}), data_definition=DataDefinition(), metadata=told)
@@ -171,7 +145,7 @@ def assemble(
     counters = [CounterData(label, text) for label, text in labels.items()]
     lines = [counters[at : at + COUNTERS] for at in range(0, len(counters), COUNTERS)]
     top = [counter(title="" if at else f"Window {window}", counters=line) for at, line in enumerate(lines)]
-    tables = [_shift_table(ordered)] if ordered else []
+    tables = column_tables(columns, shifts, reference=reference, breaks=breaks)
     return Run.load_model(
         models[0].copy(
             update={
@@ -180,24 +154,12 @@ def assemble(
                 "widgets": [
                     *top,
                     *tables,
-                    _missing_table(missing, broken),
                     *quality,
                     *(w for s in ordered for w in s.widgets),
                 ],
             }
         )
     )
-
-
-def _frames(window: dict[str, Array], reference: dict[str, Array]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Both sides as Evidently takes them, and the names of the category columns."""
-    now, then, categories = {}, {}, []
-    for name, values in window.items():
-        now[name], then[name] = values, reference[name]
-        if values.dtype.kind != "f":
-            now[name], then[name] = fold(values, reference[name], keep=CATEGORIES)
-            categories.append(name)
-    return pd.DataFrame(now), pd.DataFrame(then), categories
 
 
 def _shift(run: Run, metric: ValueDrift) -> Shift:
@@ -210,28 +172,3 @@ def _shift(run: Run, metric: ValueDrift) -> Shift:
         threshold=metric.threshold,
         widgets=tuple(result.get_widgets()),
     )
-
-
-def _shift_table(shifts: Sequence[Shift]) -> Any:
-    rows = [
-        [s.column, "drifted" if s.has_drifted else "same", f"{s.size:.3f}", f"{s.threshold:g}", s.method]
-        for s in shifts
-    ]
-    names = ["column", "", "effect size", "threshold", "method"]
-    return table_data(title="How far each column moved from the training rows", column_names=names, data=rows)
-
-
-def _missing_table(missing: dict[str, Missing], broken: Sequence[str]) -> Any:
-    ordered = sorted(missing.items(), key=lambda item: -item[1].jump)
-    rows = [
-        [
-            name,
-            "broken" if name in broken else "",
-            f"{m.reference:.1%}",
-            f"{m.window:.1%}",
-            f"{100 * m.jump:+.1f} points",
-        ]
-        for name, m in ordered
-    ]
-    names = ["column", "", "training", "this window", "change"]
-    return table_data(title="Missing values", column_names=names, data=rows)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.monitoring.guards import Missing
 from components.monitoring.panels import numbers_of
-from components.monitoring.report import Shift, assemble
+from components.monitoring.report import assemble
+from components.monitoring.shifts import Shift
 from components.monitoring.workspace import store
 from components.monitoring.writing import write_whole
-from components.records.watching import Window, WindowFacts
+from components.records.watching import ColumnFacts, Window, WindowFacts
 from components.settings.project import Project
 
 
@@ -18,7 +18,7 @@ def tell(
     project: Project,
     *,
     shifts: Sequence[Shift],
-    missing: dict[str, Missing],
+    columns: Sequence[ColumnFacts],
     runs: Sequence[Any],
     workspace: Path,
     out: Path,
@@ -29,19 +29,20 @@ def tell(
         facts: What was measured.
         project: Whose window it is.
         shifts: How far each column moved.
-        missing: Shares of missing values by column.
+        columns: What is known of each input column, also where the rows are too few to make facts of it.
         runs: Evidently's runs over the window.
         workspace: Evidently's workspace.
         out: Folder for the page.
     """
     run = assemble(
         facts.window,
-        _numbers(facts, project, missing),
+        _numbers(facts, project, columns),
         shifts,
-        missing,
-        broken=facts.broken_columns,
+        columns,
         runs=runs,
         labels=_labels(facts, project),
+        reference=facts.reference,
+        breaks=facts.breaks,
     )
     store(workspace, project, facts.window, run)
     page = out / f"{window_name(facts.window)}.html"
@@ -56,12 +57,11 @@ def window_name(window: Window) -> str:
     return "..".join(time.strftime(form) for time in ends)
 
 
-def _numbers(facts: WindowFacts, project: Project, missing: dict[str, Missing]) -> dict[str, float]:
+def _numbers(facts: WindowFacts, project: Project, columns: Sequence[ColumnFacts]) -> dict[str, float]:
     """What the dashboard draws, without what could not be measured."""
-    shares = missing.values()
     return numbers_of(facts, project) | {
-        "missing_share": sum(share.window for share in shares) / max(len(missing), 1),
-        "missing_jump": max((share.jump for share in shares), default=0.0),
+        "missing_share": sum(column.missing for column in columns) / max(len(columns), 1),
+        "missing_jump": max((column.missing - column.reference_missing for column in columns), default=0.0),
     }
 
 

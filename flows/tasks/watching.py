@@ -1,6 +1,7 @@
 """Tasks that watch a window of live traffic and decide what follows from it."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,13 +9,13 @@ import polars as pl
 from prefect.events import emit_event
 from prefect.settings import get_current_settings
 
-from components.data import windows
+from components.data import baselines, blocks, windows
 from components.data.compaction import compact as move_segments
 from components.monitoring import deciding
 from components.monitoring import measure as measuring
 from components.records.models import ModelFiles
 from components.records.watching import Decision, History, Window, WindowFacts
-from components.registry import fetching, history, thresholds, tracking, versions
+from components.registry import fetching, history, learned, thresholds, tracking, versions
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows.events import announcement
@@ -44,10 +45,21 @@ def measure(project: Project, window: Window, champion: ModelFiles) -> WindowFac
     """The window's drift and quality, against the reference of the version that gave most of its answers."""
     environment = Environment()
     tracking.connect(environment)
-    frame = windows.read_window(environment.ledger(project.name), window, schema=champion.schema)
+    ledger = environment.ledger(project.name)
+    frame = windows.read_window(ledger, window, schema=champion.schema)
     answered_by = _files_of_most_answers(project, frame, champion, environment.cache())
-    out = environment.work(project.name) / "reports"
-    return measuring.measure(frame, answered_by, project, window, workspace=environment.workspace, out=out)
+    facts = measuring.measure(
+        frame,
+        answered_by,
+        project,
+        window,
+        workspace=environment.workspace,
+        out=environment.work(project.name) / "reports",
+        baseline=baselines.baseline(
+            project, answered_by.schema, window, ledger=ledger, tables=environment.tables(project.name)
+        ),
+    )
+    return replace(facts, trained_until=learned.trained_until(answered_by.version) or facts.trained_until)
 
 
 @step
@@ -95,9 +107,19 @@ def announce(decision: Decision) -> None:
 
 
 def window_until(project: Project, until: datetime | None) -> Window:
-    """The newest window: it ends at `until`, or now."""
+    """The newest window: it ends at `until`, or now; counted by rows, it is the newest full block of them.
+
+    The blocks follow the last that was full and decided on, so measuring twice looks at the same one.
+    """
     end = until or datetime.now(UTC)
-    return Window(end - project.monitoring.window, end)
+    rows = project.monitoring.window_rows
+    by_time = Window(end - project.monitoring.window, end)
+    if rows is None:
+        return by_time
+    decided = (entry.decision for entry in outbox(project.name).history(project.name))
+    full = [past.window for past in decided if past.facts.rows >= rows and past.window.end <= end]
+    last = max(full, key=lambda window: window.end, default=None)
+    return blocks.newest_block(Environment().ledger(project.name), rows, until=end, after=last) or by_time
 
 
 def _files_of_most_answers(project: Project, frame: pl.DataFrame, champion: ModelFiles, cache: Path) -> ModelFiles:

@@ -3,18 +3,23 @@
 import numpy as np
 import polars as pl
 
-from components.monitoring.guards import fold, sort_columns
+from components.monitoring.guards import Sorted, fold, sort_columns
 from components.records.rows import Column, Schema
+from tests.components.monitoring.made import project
 
 SCHEMA = Schema((Column("temp", "number"), Column("dest", "category")), "late", "binary", "at")
 REFERENCE = pl.DataFrame({"temp": [1.0, 2.0, 3.0, None], "dest": ["LAX", "BOS", "LAX", "SFO"]})
 
 
+def sorted_of(window: pl.DataFrame, reference: pl.DataFrame = REFERENCE, schema: Schema = SCHEMA) -> Sorted:
+    """The window's columns beside the training rows, where a jump of 40 % of the rows is broken."""
+    return sort_columns(window, reference, reference, schema, project(trigger={"broken_share": 0.4}))
+
+
 def broken_in(**columns: list) -> tuple[str, ...]:
     """Broken columns of a window that holds these instead of sound ones."""
     sound = {"temp": [1.0, 2.0, 3.0, 4.0], "dest": ["LAX", "BOS", "LAX", "SFO"]}
-    window = pl.DataFrame({name: values for name, values in (sound | columns).items() if values})
-    return sort_columns(window, REFERENCE, SCHEMA, broken_share=0.4).broken
+    return sorted_of(pl.DataFrame({name: values for name, values in (sound | columns).items() if values})).broken
 
 
 def test_columns_that_hold_values_are_measured():
@@ -37,7 +42,7 @@ def test_a_column_that_became_half_empty_is_broken_yet_measured():
     """Evidently does not see it; the half that is left is still drawn."""
     window = pl.DataFrame({"temp": [1.0, None, None, None], "dest": ["LAX", "BOS", "LAX", None]})
 
-    found = sort_columns(window, REFERENCE, SCHEMA, broken_share=0.4)
+    found = sorted_of(window)
 
     assert found.broken == ("temp",)
     assert set(found.window) == {"temp", "dest"}
@@ -49,7 +54,7 @@ def test_a_column_that_was_empty_in_training_is_left_alone():
     """It did not get worse, so nobody is asked each week, and there is nothing to compare with."""
     reference = REFERENCE.with_columns(temp=pl.lit(None, dtype=pl.Float64))
 
-    found = sort_columns(reference, reference, SCHEMA, broken_share=0.4)
+    found = sorted_of(reference, reference)
 
     assert found.broken == ()
     assert set(found.window) == {"dest"}
@@ -59,9 +64,7 @@ def test_values_are_read_as_the_model_reads_them():
     """3 and 3.0 are one category, whether it came from a table or from a request."""
     schema = Schema((Column("flight", "category"),), "late", "binary", "at")
 
-    found = sort_columns(
-        pl.DataFrame({"flight": [3, 4]}), pl.DataFrame({"flight": [3.0, 4.0]}), schema, broken_share=0.2
-    )
+    found = sorted_of(pl.DataFrame({"flight": [3, 4]}), pl.DataFrame({"flight": [3.0, 4.0]}), schema)
 
     assert found.window["flight"].tolist() == found.reference["flight"].tolist() == ["3", "4"]
 

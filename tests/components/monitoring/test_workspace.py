@@ -12,7 +12,7 @@ from components.monitoring.workspace import GIVEN, ensure_project, project_id
 from components.records.watching import ColumnFacts, Window, WindowFacts
 from components.settings.monitoring import MonitoringSettings, TriggerSettings
 from components.settings.project import Project
-from tests.components.monitoring.test_measure import project
+from tests.components.monitoring.made import project
 
 JUNE = Window(datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 6, 8, tzinfo=UTC))
 
