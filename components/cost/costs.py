@@ -18,6 +18,16 @@ def training_cost(seconds: float, train_hour: float) -> float:
     return seconds / SECONDS_AN_HOUR * train_hour
 
 
+def serving_cost(seconds: float, serve_hour: float) -> float:
+    """Price of the requests that took threads so many seconds in all; what a thread waits for requests is not in it.
+
+    Args:
+        seconds: Latencies of the requests, added up: reading them and running the graph, which occupies a thread.
+        serve_hour: Price of one hour of one thread that answers requests.
+    """
+    return seconds / SECONDS_AN_HOUR * serve_hour
+
+
 def million_predictions_cost(rows_per_second: float, serve_hour: float) -> float:
     """Price of a million rows answered by one thread that is never idle.
 

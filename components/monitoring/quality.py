@@ -29,10 +29,60 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric's function `(truth, prediction, probability) -> float`, and its direction."""
+    """A metric's function `(truth, prediction, probability) -> float`, and what else must be known of it.
+
+    Attributes:
+        function: Looks at the probability or at the prediction.
+        lower_is_better: Its direction.
+        low: Smallest value it can take.
+        high: Largest value it can take.
+        of_probability: It looks at the probability.
+    """
 
     function: Callable[[Array, Array, Array], float]
     lower_is_better: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    of_probability: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What was answered, all of it finite.
+
+    Attributes:
+        prediction: 0 or 1, index of the class, or value; float64 of shape (rows,).
+        probability: Of class 1, shape (rows,), or of each class, shape (rows, classes); None where there is none.
+    """
+
+    prediction: Array
+    probability: Array | None
+
+    def at(self, rows: Array) -> "Outputs":
+        """The answers to some of the rows, in the order of `rows`."""
+        return Outputs(self.prediction[rows], None if self.probability is None else self.probability[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """What was answered, and what turned out to be true.
+
+    Attributes:
+        truth: 0 or 1, index of the class, or value; shape (rows,), at least one row.
+        outputs: The answers to the same rows.
+    """
+
+    truth: Array
+    outputs: Outputs
+
+    def value(self, name: str) -> float | None:
+        """The metric on these rows; None where it is not defined, such as an area under a curve of one class."""
+        metric, prediction, probability = metric_named(name), self.outputs.prediction, self.outputs.probability
+        if metric.of_probability and probability is None:
+            return None
+        with np.errstate(all="ignore"):
+            value = metric.function(self.truth, prediction, prediction if probability is None else probability)
+        return float(value) if np.isfinite(value) else None
 
 
 def metric_named(name: str) -> Metric:
@@ -72,17 +122,28 @@ def quality_of(labelled: pl.DataFrame, schema: Schema, name: str) -> float | Non
     Raises:
         ProjectFileError: If there is no such metric.
     """
-    metric = metric_named(name)
+    metric_named(name)
+    rows = answered(labelled, schema)
+    return None if rows is None else rows.value(name)
+
+
+def answered(labelled: pl.DataFrame, schema: Schema) -> Answered | None:
+    """Labels and answers as numbers; None with no rows, labels that the target cannot have, or broken predictions."""
     truth = _truth(labelled, schema)
     if truth is None or not truth.size:
         return None
-    prediction, probability = _answers(labelled, schema)
-    if not (np.isfinite(prediction).all() and np.isfinite(probability).all()):
-        log.warning("quality left out metric=%s reason=predictions that are missing or not finite", name)
+    outputs = outputs_of(labelled, schema)
+    return None if outputs is None else Answered(truth, outputs)
+
+
+def outputs_of(frame: pl.DataFrame, schema: Schema) -> Outputs | None:
+    """The answers as numbers; None if one of them is missing, not finite, or of other classes than the schema's."""
+    prediction = frame["prediction"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    probability = _probability(frame, schema)
+    if not all(np.isfinite(values).all() for values in (prediction, probability) if values is not None):
+        log.warning("answers left out reason=predictions that are missing or not finite rows=%d", frame.height)
         return None
-    with np.errstate(all="ignore"):
-        value = float(metric.function(truth, prediction, probability))
-    return value if np.isfinite(value) else None
+    return Outputs(prediction, probability)
 
 
 def _nearest(name: str) -> str:
@@ -111,16 +172,18 @@ def _truth(labelled: pl.DataFrame, schema: Schema) -> Array | None:
     return coded.to_numpy()
 
 
-def _answers(labelled: pl.DataFrame, schema: Schema) -> tuple[Array, Array]:
-    """Prediction, and probability of shape (rows,) or (rows, classes); a regression has ones for it."""
-    prediction = labelled["prediction"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+def _probability(frame: pl.DataFrame, schema: Schema) -> Array | None:
+    """Of class 1, shape (rows,), or of each class, shape (rows, classes); NaN where missing; None if there is none."""
     if schema.target_kind == "binary":
-        return prediction, labelled["probability"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    if schema.target_kind == "multiclass" and "probabilities" in labelled.columns:
-        nothing = [np.nan] * len(schema.classes)
-        rows = [row or nothing for row in labelled["probabilities"].to_list()]
-        return prediction, np.array(rows, dtype=np.float64)
-    return prediction, np.ones_like(prediction)
+        return frame["probability"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    if schema.target_kind == "multiclass" and "probabilities" in frame.columns:
+        classes = len(schema.classes)
+        whole = frame["probabilities"].list.len() == classes
+        if not whole.fill_null(False).all():  # another version's classes
+            return np.full((frame.height, classes), np.nan)
+        values = frame["probabilities"].explode(empty_as_null=False).cast(pl.Float64).fill_null(np.nan)
+        return values.to_numpy().reshape(frame.height, classes)
+    return None
 
 
 def _counts(truth: Array, probability: Array) -> tuple[Array, Array]:
@@ -149,6 +212,10 @@ def _log_loss(truth: Array, prediction: Array, probability: Array) -> float:
     return float(-np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1)).mean())
 
 
+def _brier(truth: Array, prediction: Array, probability: Array) -> float:
+    return float(np.square(probability - truth).mean())
+
+
 def _calibration_error(truth: Array, prediction: Array, probability: Array) -> float:
     """Average gap between stated probability and observed share (Guo et al. 2017, arXiv:1706.04599)."""
     is_binary = probability.ndim == 1
@@ -172,14 +239,14 @@ def _r2(truth: Array, prediction: Array, probability: Array) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "roc_auc": Metric(_roc_auc),
-    "log_loss": Metric(_log_loss, lower_is_better=True),
-    "average_precision": Metric(_average_precision),
-    "brier": Metric(lambda t, y, p: float(np.square(p - t).mean()), lower_is_better=True),
-    "calibration_error": Metric(_calibration_error, lower_is_better=True),
+    "roc_auc": Metric(_roc_auc, of_probability=True),
+    "log_loss": Metric(_log_loss, lower_is_better=True, high=float("inf"), of_probability=True),
+    "average_precision": Metric(_average_precision, of_probability=True),
+    "brier": Metric(_brier, lower_is_better=True, of_probability=True),
+    "calibration_error": Metric(_calibration_error, lower_is_better=True, of_probability=True),
     "accuracy": Metric(lambda t, y, p: float((t == y).mean())),
     "macro_f1": Metric(_macro_f1),
-    "rmse": Metric(lambda t, y, p: float(np.sqrt(np.square(t - y).mean())), lower_is_better=True),
-    "mae": Metric(lambda t, y, p: float(np.abs(t - y).mean()), lower_is_better=True),
-    "r2": Metric(_r2),
+    "rmse": Metric(lambda t, y, p: float(np.sqrt(np.square(t - y).mean())), lower_is_better=True, high=float("inf")),
+    "mae": Metric(lambda t, y, p: float(np.abs(t - y).mean()), lower_is_better=True, high=float("inf")),
+    "r2": Metric(_r2, low=float("-inf")),
 }

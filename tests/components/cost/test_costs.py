@@ -2,12 +2,17 @@
 
 import pytest
 
-from components.cost.costs import million_predictions_cost, training_cost
+from components.cost.costs import million_predictions_cost, serving_cost, training_cost
 
 
 def test_a_training_costs_its_share_of_the_hour():
     """Half an hour at 1.20 an hour costs 0.60."""
     assert training_cost(1_800, 1.20) == pytest.approx(0.60)
+
+
+def test_requests_cost_the_thread_time_they_took():
+    """Two hours of requests at 0.40 an hour."""
+    assert serving_cost(7_200, 0.40) == pytest.approx(0.80)
 
 
 def test_a_million_predictions_cost_the_thread_time_they_take():

@@ -100,3 +100,19 @@ def test_loss_is_positive_where_it_got_worse_whatever_the_direction():
     """0.6 instead of 0.7 of the area is worse, and 0.7 instead of 0.6 nats as well."""
     assert loss_of("roc_auc", 0.6, 0.7) == pytest.approx(0.1)
     assert loss_of("log_loss", 0.7, 0.6) == pytest.approx(0.1)
+
+
+def test_a_metric_of_probabilities_wants_some():
+    """A target of several classes whose probabilities were not kept has an accuracy and no log loss."""
+    rows = labelled_rows("multiclass", 1).drop("probabilities")
+
+    assert quality_of(rows, schema_of("multiclass"), "accuracy") is not None
+    assert quality_of(rows, schema_of("multiclass"), "log_loss") is None
+    assert quality_of(labelled_rows("regression", 1), schema_of("regression"), "roc_auc") is None
+
+
+def test_probabilities_of_another_versions_classes_leave_no_quality():
+    """Two versions answered the window, and one of them knew two classes only."""
+    rows = pl.DataFrame({"label": ["cat", "dog"], "prediction": [0, 1], "probabilities": [[1.0, 0, 0], [0, 1.0]]})
+
+    assert quality_of(rows, schema_of("multiclass"), "accuracy") is None
