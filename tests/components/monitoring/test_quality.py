@@ -113,6 +113,6 @@ def test_a_metric_of_probabilities_wants_some():
 
 def test_probabilities_of_another_versions_classes_leave_no_quality():
     """Two versions answered the window, and one of them knew two classes only."""
-    rows = pl.DataFrame({"label": ["cat", "dog"], "prediction": [0, 1], "probabilities": [[1.0, 0, 0], [0, 1.0]]})
+    rows = pl.DataFrame({"label": ["cat", "dog"], "prediction": [0, 1], "probabilities": [[1.0, 0.0, 0.0], [0.0, 1.0]]})
 
     assert quality_of(rows, schema_of("multiclass"), "accuracy") is None
