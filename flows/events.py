@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from prefect.settings import get_current_settings
+
 from components.records.watching import Decision
 
 RETRAIN_EVENT = "everfit.decision.retrain"
@@ -10,6 +12,11 @@ RETRAIN_EVENT = "everfit.decision.retrain"
 def resource_id(project_name: str) -> str:
     """The Prefect resource that stands for a project."""
     return f"everfit.project.{project_name}"
+
+
+def has_listener() -> bool:
+    """Whether there is a Prefect server that can hear of it; without one, flows run in the process of a command."""
+    return bool(get_current_settings().api.url)
 
 
 def announcement(decision: Decision) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from prefect.states import Completed
 
 from components.records.models import ModelVersion
 from components.registry.lineage import lineage
+from components.settings.project import Project
 from components.settings.reading import load_project
+from flows import turns
 from flows.challenge import challenge
+from flows.events import has_listener
 from flows.release import release
-from flows.tasks import building, releasing
+from flows.tasks import acting, building, releasing
 
 
 @flow(name="retrain")
@@ -27,10 +30,27 @@ def retrain(
         decision_id: The decision that asked for it; None when a person did.
         until: Use rows before this event time (UTC); all if not given.
         reason: Why, for the registry.
+
+    Raises:
+        Taken: If a person asks for it while another retraining of the project goes on; a decision stays open instead.
     """
     project = load_project(project_file)
-    if decision_id and not building.claim(project, decision_id, flow_run.id):
-        return Completed(message=f"decision {decision_id} is carried out by another run", name="AlreadyCarriedOut")
+    try:
+        with turns.turn(project.name, decision_id or "", patience=turns.DYING if decision_id else turns.LOOKING):
+            return _carry_out(project, decision_id, until, reason)
+    except turns.Taken as err:
+        if decision_id is None:
+            raise
+        return Completed(message=f"{err}; decision {decision_id} stays open until then", name="StaysOpen")
+
+
+def _carry_out(project: Project, decision_id: str | None, until: datetime | None, reason: str) -> ModelVersion | State:
+    """The retraining itself, while nobody else retrains the project."""
+    if decision_id:
+        if not acting.claim(project, decision_id, flow_run.id):
+            return Completed(message=f"decision {decision_id} is taken or ended", name="AlreadyCarriedOut")
+        if said := acting.answered(project, decision_id, flow_run.id):
+            return Completed(message=said, name="AlreadyAnswered")
 
     origin = lineage(project, reason=reason, decision_id=decision_id, until=until)
     champion = releasing.champion(project)
@@ -38,7 +58,7 @@ def retrain(
     version, verdict = challenge(project, origin, live)
 
     if decision_id:
-        building.finish(project, decision_id, flow_run.id, verdict, version)
-    if verdict.promote and project.serving.rollout.mode == "direct":
-        release(project_file)
+        acting.finish(project, decision_id, flow_run.id, verdict, version)
+    if verdict.promote and project.serving.rollout.mode == "direct" and (has_listener() or releasing.is_up()):
+        release(project.file)
     return version

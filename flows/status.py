@@ -44,7 +44,7 @@ def decision_table(project_file: Path) -> None:
         table.add_column(head, overflow="fold")
     for entry in outbox(project.name).history(project.name):
         decision = entry.decision
-        came_of_it = f"{entry.outcome}: {entry.detail}" if entry.outcome else ""
+        came_of_it = ": ".join(filter(None, (entry.outcome, entry.detail)))
         table.add_row(
             str(decision.window),
             str(decision.version or ""),

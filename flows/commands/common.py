@@ -24,10 +24,13 @@ def connect() -> None:
     tracking.connect(join_running(Environment()))
 
 
-def join(project: Path) -> None:
+def join(project: Path) -> str:
     """Use the servers of the running stack, if there is one; without Prefect, flows run in this process.
 
     The project file is read first: a mistake in it is a sentence, not the traceback of a flow that failed.
+
+    Returns:
+        Address of the Prefect server if it should be there and does not answer; else nothing.
     """
     from components.settings.environment import Environment
     from components.settings.reading import load_project
@@ -44,6 +47,7 @@ def join(project: Path) -> None:
     join_running(Environment())
     if absent := embed_prefect():
         typer.echo(f"everfit: Prefect does not answer at {absent}; the flow runs in this process", err=True)
+    return absent
 
 
 def utc(moment: datetime | None) -> datetime | None:

@@ -27,12 +27,15 @@ def release(project: ProjectFile) -> None:
 
 
 def monitor(project: ProjectFile, until: Until = None) -> None:
-    """Measure the newest window of live traffic and decide what follows."""
-    join(project)
+    """Measure the newest window of live traffic, decide what follows, and do it if there is no server that would."""
+    away = join(project)
+    from components.settings.reading import load_project
+    from flows.acting import follow
     from flows.monitor import monitor as flow
 
     decision = flow(project.resolve(), until=utc(until))
     typer.echo(f"{decision.window}: {decision.verdict}, {decision.reason}")
+    follow(load_project(project.resolve()), away=away, say=typer.echo)
 
 
 def retrain(project: ProjectFile, until: Until = None) -> None:

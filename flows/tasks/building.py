@@ -20,7 +20,7 @@ from components.serving import sandbox
 from components.settings.environment import Environment
 from components.settings.project import Project
 from components.training import fit as fitting
-from flows.folders import outbox, run_folder
+from flows.folders import run_folder
 from flows.tasks.policy import step
 
 
@@ -158,15 +158,3 @@ def live_rows(project: Project, champion: ModelFiles | None, lineage: Lineage) -
     ledger = Environment().ledger(project.name)
     until = lineage.until or datetime.now(UTC)
     return labelled_rows(ledger, champion.schema, until=until, target=project.data.target.column, out=out)
-
-
-@step
-def claim(project: Project, decision_id: str, run_id: str) -> bool:
-    """Whether this run is the one that carries the decision out; true for exactly one."""
-    return outbox(project.name).claim(decision_id, run_id)
-
-
-@step
-def finish(project: Project, decision_id: str, run_id: str, verdict: Verdict, version: ModelVersion) -> None:
-    """The decision is carried out, with what came of it."""
-    outbox(project.name).finish(decision_id, verdict.outcome, verdict.reason, version.version, run_id=run_id)

@@ -50,6 +50,7 @@ POLICIES: dict[str, tuple[float, int]] = {
     "announce": (5, 0),
     "live_rows": (10, 3),
     "claim": (5, 3),
+    "answered": (5, 3),
     "finish": (5, 3),
     "settle": (5, 3),
     "predict_file": (1440, 3),

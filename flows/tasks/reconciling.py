@@ -5,12 +5,21 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
 from components.data.decisions import DecisionEntry
 from components.settings.project import Project
+from flows import turns
 from flows.folders import outbox
 from flows.tasks.policy import step
 
@@ -23,25 +32,22 @@ ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PA
 
 @step
 def settle(project: Project) -> list[str]:
-    """Give every open decision its one retraining; what was done, one sentence each."""
+    """Give the open decision its one retraining; what was done, one sentence each."""
     return settle_decisions(project, grace=GRACE)
 
 
 def settle_decisions(project: Project, *, grace: timedelta) -> list[str]:
-    """The same, for decisions that have waited longer than `grace`, or whose run has died."""
+    """The same, for a decision that has waited longer than `grace`, or whose run has died."""
     box = outbox(project.name)
+    box.supersede(project.name)
     done: list[str] = []
     with get_client(sync_client=True) as client:
-        released = set()
         for entry in box.running(project.name):
-            if (ending := _ended_without_word(client, entry)) is not None:
-                box.release(entry.decision.id, ending, run_id=entry.run_id)
-                released.add(entry.decision.id)
-                done.append(f"decision {entry.decision.id}: its run ended as {ending}; it is open again")
+            ending = _ended_without_word(client, entry)
+            if ending is not None and box.release(entry.decision.id, ending, run_id=entry.run_id):
+                done.append(f"decision {entry.decision.id}: {ending}; it is open again")
         for entry in box.pending(project.name):
-            # Nobody will announce a released decision again: it need not wait for anyone to hear it.
-            waited = datetime.now(UTC) - entry.updated_at
-            if (entry.decision.id in released or waited >= grace) and not _has_run(client, entry):
+            if _is_due(entry, grace) and not _has_run(client, project, entry):
                 run = _start(client, project, entry)
                 done.append(f"decision {entry.decision.id}: no run is carrying it out; started run {run.name}")
     for sentence in done:
@@ -55,21 +61,38 @@ def tag(decision_id: str) -> str:
 
 
 def _ended_without_word(client: SyncPrefectClient, entry: DecisionEntry) -> str | None:
-    """How the run that had claimed the decision ended, if it ended and the decision is still open."""
+    """How the run that has the decision ended, if it ended and the decision is still running.
+
+    Whoever has taken a decision holds the turn; Prefect may not know of a run that had no server, and may not know yet
+    that a process is gone.
+    """
     try:
         run = client.read_flow_run(UUID(entry.run_id))
     except ObjectNotFound:
-        return "unknown to this Prefect server"
-    return run.state_name if run.state and run.state.is_final() else None
+        run = None
+    if run is not None and run.state is not None and run.state.is_final():
+        return f"its run ended as {run.state_name}"
+    return turns.GONE if turns.holder(entry.decision.project) is None else None
 
 
-def _has_run(client: SyncPrefectClient, entry: DecisionEntry) -> bool:
-    """Whether a run for this decision is waiting or under way."""
-    wanted = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[tag(entry.decision.id)]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE)),
+def _is_due(entry: DecisionEntry, grace: timedelta) -> bool:
+    """Whether nobody else will start a run for it, or none that is not refused because another retraining goes on.
+
+    Nobody will announce a decision again that was given back: it need not wait for anyone to hear it.
+    """
+    if entry.detail is not None:
+        return True
+    return datetime.now(UTC) - entry.updated_at >= grace and turns.holder(entry.decision.project) is None
+
+
+def _has_run(client: SyncPrefectClient, project: Project, entry: DecisionEntry) -> bool:
+    """Whether a run for this decision is waiting or under way, whoever started it."""
+    runs = client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=["retrain"])),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[project.name])),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE))),
     )
-    return bool(client.read_flow_runs(flow_run_filter=wanted, limit=1))
+    return any(run.parameters.get("decision_id") == entry.decision.id for run in runs)
 
 
 def _start(client: SyncPrefectClient, project: Project, entry: DecisionEntry) -> FlowRun:

@@ -1,7 +1,9 @@
 """Tasks that bring a version to the endpoint."""
 
+import logging
 from datetime import UTC, datetime
 
+from components.errors import PassingFault
 from components.evaluation.judging import with_rule
 from components.records.models import ModelFiles, ModelVersion
 from components.records.scores import Rule, Verdict
@@ -10,6 +12,8 @@ from components.serving import rollout
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows.tasks.policy import step
+
+log = logging.getLogger(__name__)
 
 
 @step
@@ -58,3 +62,13 @@ def record_live(version: ModelVersion, since: datetime) -> None:
     environment = Environment()
     tracking.connect(environment)
     history.record_live(version, since, environment.service)
+
+
+def is_up() -> bool:
+    """Whether the endpoint answers at all; if not, it follows the alias when it is started."""
+    try:
+        rollout.live_model(Environment().service)
+    except PassingFault as err:
+        log.warning("endpoint not waited for, it follows when it is up reason=%s", err)
+        return False
+    return True

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 from prefect.events import emit_event
-from prefect.settings import get_current_settings
 
 from components.data import baselines, blocks, windows
 from components.data.compaction import compact as move_segments
@@ -18,7 +17,7 @@ from components.records.watching import Decision, History, Window, WindowFacts
 from components.registry import fetching, history, learned, thresholds, tracking, versions
 from components.settings.environment import Environment
 from components.settings.project import Project
-from flows.events import announcement
+from flows.events import announcement, has_listener
 from flows.folders import outbox
 from flows.tasks.policy import step
 
@@ -94,13 +93,14 @@ def announce(decision: Decision) -> None:
 
     An event is lost when the server is away: `emit_event` returns as if nothing had happened. The decision stands in
     the outbox all the same, and `reconcile` carries out what was announced but not heard. Without a server nobody would
-    hear it at all: then it is not even announced. A window that is measured again finds its decision announced already.
+    hear it at all: then it is not even announced, and `everfit monitor` carries it out itself (`flows.acting`). A
+    window that is measured again finds its decision announced already.
     """
     box = outbox(decision.project)
     if not box.is_unheard(decision.id):
         return
-    if not get_current_settings().api.url:
-        log.warning("decision stays open until a Prefect server is there decision=%s", decision.id)
+    if not has_listener():
+        log.info("decision not announced, there is no Prefect server decision=%s", decision.id)
         return
     emit_event(**announcement(decision))
     box.mark_emitted(decision.id)
