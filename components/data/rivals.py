@@ -24,7 +24,9 @@ from components.records.models import Challenger
 from components.records.rows import Schema
 
 
-def read_rivals(folder: Path, challenger: Challenger, *, since: datetime, schema: Schema) -> pl.DataFrame:
+def read_rivals(
+    folder: Path, challenger: Challenger, *, since: datetime, schema: Schema, labelled_only: bool = False
+) -> pl.DataFrame:
     """Every row that either side answered since then; a shadow's rows have the prediction ids of the champion's.
 
     Args:
@@ -32,6 +34,7 @@ def read_rivals(folder: Path, challenger: Challenger, *, since: datetime, schema
         challenger: The version, how it is asked, and the champion that it is compared with.
         since: Rows received from this on, wall time, UTC.
         schema: Names and types of the columns.
+        labelled_only: Leave out the rows without a label, which are most of them where labels come late.
 
     Returns:
         One row a prediction, in the order in which they were received: `is_challenger`, `prediction_id`, `request_id`,
@@ -60,4 +63,6 @@ def read_rivals(folder: Path, challenger: Challenger, *, since: datetime, schema
         *classes,
         label_of(schema).alias("label"),
     )
+    if labelled_only:
+        answers = answers.filter(pl.col("label").is_not_null())
     return collect_rows(folder, answers.sort("received_at", "prediction_id", "is_challenger"))

@@ -114,7 +114,14 @@ def disagreement(frame: pl.DataFrame, schema: Schema, *, is_paired: bool) -> Dou
     return _doubtful(apart, sum(_hoeffding(values.size) for values in answers))
 
 
-def quality(frame: pl.DataFrame, schema: Schema, settings: EvaluationSettings, *, is_paired: bool) -> Comparison | None:
+def quality(
+    frame: pl.DataFrame,
+    schema: Schema,
+    settings: EvaluationSettings,
+    *,
+    is_paired: bool,
+    confidence: float = SURE_OF_QUALITY,
+) -> Comparison | None:
     """Challenger against champion on the rows whose labels have come; None if either side has fewer than 100.
 
     Args:
@@ -122,6 +129,7 @@ def quality(frame: pl.DataFrame, schema: Schema, settings: EvaluationSettings, *
         schema: Kind of the target, and its classes.
         settings: The metric and the number of resamples.
         is_paired: Whether both sides answered the same rows.
+        confidence: Coverage of the interval of the gain, between 0 and 1.
     """
     metric = metric_named(settings.metric)
     ours, theirs = _sides(frame.filter(pl.col("label").is_not_null()))
@@ -133,8 +141,8 @@ def quality(frame: pl.DataFrame, schema: Schema, settings: EvaluationSettings, *
     truths = [true_answers(side.rename({"label": schema.target}), schema) for side in (ours, theirs)]
     candidate, champion = _answers(ours, schema), _answers(theirs, schema)
     if is_paired:
-        return compare(metric, truths[0], candidate, champion, settings, confidence=SURE_OF_QUALITY)
-    return compare_apart(metric, (truths[0], candidate), (truths[1], champion), settings, confidence=SURE_OF_QUALITY)
+        return compare(metric, truths[0], candidate, champion, settings, confidence=confidence)
+    return compare_apart(metric, (truths[0], candidate), (truths[1], champion), settings, confidence=confidence)
 
 
 def _sides(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
