@@ -56,6 +56,21 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Requests:
+    """What the endpoint was asked since an earlier look, whatever the event times of the rows.
+
+    Attributes:
+        asked: Requests for predictions.
+        failed: Of these, those answered with a 5xx.
+        counted: Both since the endpoint's start, from which the next look goes on.
+    """
+
+    asked: int
+    failed: int
+    counted: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class WindowFacts:
     """What was measured in one window, all that `decide` may look at.
 
