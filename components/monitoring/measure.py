@@ -25,6 +25,7 @@ from components.monitoring.importance import importances
 from components.monitoring.quality import metric_named, quality_of
 from components.monitoring.references import answers_of, reference_answers
 from components.monitoring.shifts import PREDICTION, Shift
+from components.monitoring.sizes import measure_sizes
 from components.monitoring.telling import tell
 from components.records.models import ModelFiles
 from components.records.watching import ColumnFacts, Window, WindowFacts
@@ -55,8 +56,8 @@ def measure(
     project: Project,
     window: Window,
     *,
-    workspace: Path,
-    out: Path,
+    workspace: Path | None,
+    out: Path | None,
     baseline: Baseline | None = None,
 ) -> WindowFacts:
     """The facts of one window, with a page about them and a point on the dashboard.
@@ -67,8 +68,8 @@ def measure(
         files: The version that gave most of the answers.
         project: Thresholds, metric and name.
         window: The stretch of event time, UTC.
-        workspace: Evidently's workspace, to which the run is added.
-        out: Folder for the page, an HTML file named after the window.
+        workspace: Evidently's workspace, to which the run is added; None: the same facts, with nothing drawn or stored.
+        out: Folder for the page, an HTML file named after the window; None as well then.
         baseline: What the inputs are compared with; the version's training rows if not given.
 
     Returns:
@@ -97,9 +98,9 @@ def measure(
     if frame.is_empty():
         log.info("window measured project=%s window=%s rows=0", project.name, window)
         return empty
-    found = _look(frame, labelled, files, project, baseline)
+    found = _look(frame, labelled, files, project, baseline, draws=workspace is not None)
     facts = _facts(empty, found, project)
-    if frame.height >= REPORT_ROWS:
+    if workspace is not None and out is not None and frame.height >= REPORT_ROWS:
         page = tell(
             facts,
             project,
@@ -134,7 +135,13 @@ def _newest_time(files: ModelFiles) -> datetime | None:
 
 
 def _look(
-    frame: pl.DataFrame, labelled: pl.DataFrame, files: ModelFiles, project: Project, baseline: Baseline | None
+    frame: pl.DataFrame,
+    labelled: pl.DataFrame,
+    files: ModelFiles,
+    project: Project,
+    baseline: Baseline | None,
+    *,
+    draws: bool,
 ) -> _Measurement:
     """Everything that is measured, on all rows where that is cheap and on a sample where it is not."""
     settings = project.monitoring
@@ -148,15 +155,17 @@ def _look(
     if frame.height >= REPORT_ROWS:
         window, reference = _with_answers(columns, frame, compared, files, settings.sample_rows)
         if window:
-            run, shifts = report.measure_drift(
-                window, reference, threshold=settings.drift_threshold, thresholds=settings.column_thresholds
-            )
+            limits: dict[str, Any] = {"threshold": settings.drift_threshold, "thresholds": settings.column_thresholds}
+            if draws:
+                run, shifts = report.measure_drift(window, reference, **limits)
+                runs.append(run)
+            else:
+                shifts = measure_sizes(window, reference, **limits)
             shifts = judged(shifts, window, reference, false_discoveries=settings.false_discoveries)
-            runs.append(run)
     quality = None
     if labelled.height >= settings.trigger.min_labelled_rows:
         quality = quality_of(labelled, files.schema, project.evaluation.metric)
-    if quality is not None and _can_be_drawn(labelled, files):
+    if draws and quality is not None and _can_be_drawn(labelled, files):
         runs.append(report.measure_quality(_answers(labelled, files, settings.sample_rows), files.schema.target_kind))
     weights = importances(files, trained, list(columns.shares)) if frame.height >= REPORT_ROWS else {}
     breaks = breaks_of(frame, schema, project.data)

@@ -1,5 +1,6 @@
 """A window is measured with Evidently itself, and whatever stands in it, there are facts afterwards."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -40,6 +41,21 @@ def test_a_warmer_window_has_drifted_and_so_have_its_answers(tmp_path: Path):
 
     assert (strict.drifted_columns, strict.drift_share, strict.prediction_drifted) == (("temp",), 0.25, True)
     assert (lenient.drifted_columns, lenient.drift_share, lenient.prediction_drifted) == ((), 0.0, False)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_the_facts_without_a_page_are_those_with_one(kind: TargetKind, tmp_path: Path):
+    """A replay of a year measures as the monitor does, and draws and keeps nothing."""
+    warm = answered(rows(2_000, warmer=2.5), kind)
+    policy = project(kind, "accuracy" if kind != "regression" else "rmse")
+    with_page = measured(warm, tmp_path, policy, kind)
+    before = sorted(tmp_path.rglob("*"))
+
+    facts = measure(warm, files_of(tmp_path, kind), policy, WINDOW, workspace=None, out=None)
+
+    assert facts == replace(with_page, report="")
+    assert facts.drifted_columns == ("temp",)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_columns_that_the_ledger_does_not_hold_are_neither_broken_nor_drifted(tmp_path: Path):
