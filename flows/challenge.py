@@ -17,11 +17,12 @@ def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> t
     schema = building.check(table, project)
     split = building.split(table, schema, project, lineage)
 
-    fitted = building.fit(split, project, lineage)
+    beginning = building.begin_with(project, releasing.champion(project), split, lineage)
+    fitted = building.fit(split, project, lineage, beginning)
     smaller = building.shrink(fitted, split, project, lineage)
     workshop = building.optimize(fitted, smaller, split, project, lineage)
     scorecard = building.score(workshop, fitted, split, project, lineage)
-    version = building.register(project, lineage, split, fitted, workshop, scorecard)
+    version = building.register(project, lineage, split, beginning, fitted, workshop, scorecard)
 
     champion = releasing.champion(project)
     verdict = building.judge(workshop, scorecard, champion, split, project)

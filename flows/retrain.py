@@ -1,4 +1,4 @@
-"""The `retrain` flow: a challenger from all rows so far, the labelled live ones among them."""
+"""The `retrain` flow: a challenger from the rows so far, the labelled live ones among them, judged on the newest."""
 
 from datetime import datetime
 from pathlib import Path
@@ -52,7 +52,7 @@ def _carry_out(project: Project, decision_id: str | None, until: datetime | None
         if said := acting.answered(project, decision_id, flow_run.id):
             return Completed(message=said, name="AlreadyAnswered")
 
-    origin = lineage(project, reason=reason, decision_id=decision_id, until=until)
+    origin = lineage(project, reason=reason, decision_id=decision_id, until=until, is_retraining=True)
     champion = releasing.champion(project)
     live = building.live_rows(project, champion, origin)
     version, verdict = challenge(project, origin, live)

@@ -1,6 +1,6 @@
 """Tasks that make a model: from a table to a registered version with a verdict."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from components.data import leaks, splits, tables
@@ -12,10 +12,10 @@ from components.evaluation.contest import Contender
 from components.evaluation.judging import with_rule
 from components.evaluation.metrics import metric_named
 from components.optimization import choosing, measuring, pruning, variants
-from components.records.models import FittedModel, Lineage, ModelFiles, ModelVersion, Workshop
+from components.records.models import Beginning, FittedModel, Lineage, ModelFiles, ModelVersion, Workshop
 from components.records.rows import Schema, Split, TableVersion
 from components.records.scores import Scorecard, Verdict
-from components.registry import fetching, registering, tracking
+from components.registry import beginnings, fetching, registering, tracking
 from components.serving import sandbox
 from components.settings.environment import Environment
 from components.settings.project import Project
@@ -45,35 +45,68 @@ def check(table: TableVersion, project: Project) -> Schema:
 def split(table: TableVersion, schema: Schema, project: Project, lineage: Lineage) -> Split:
     """The table's rows divided by time: learn, choose, score.
 
-    A retraining keeps back the newest labelled days, on which champion and challenger are judged.
+    A retraining keeps back the newest labelled days, on which champion and challenger are judged, and learns from the
+    window that the project asks for.
     """
-    retrain = project.monitoring.retrain if lineage.decision_id else None
-    days = {"test_days": retrain.judge_days, "validation_days": retrain.validation_days} if retrain else {}
-    return splits.split(table, schema, project, run_folder(project, lineage) / "split", **days)
+    folder = run_folder(project, lineage) / "split"
+    if not lineage.is_retraining:
+        return splits.split(table, schema, project, folder)
+    retrain = project.monitoring.retrain
+    return splits.split(
+        table,
+        schema,
+        project,
+        folder,
+        test_days=retrain.judge_days,
+        validation_days=retrain.validation_days,
+        length=retrain.newest,
+        half_life=retrain.halved,
+    )
 
 
 @step
-def fit(split: Split, project: Project, lineage: Lineage) -> FittedModel:
+def begin_with(project: Project, champion: ModelFiles | None, split: Split, lineage: Lineage) -> Beginning:
+    """Where training begins: with fresh weights, or with the champion's in a retraining that asks for it."""
+    if not lineage.is_retraining or project.monitoring.retrain.start == "scratch":
+        return Beginning()
+    tracking.connect(Environment())
+    return beginnings.beginning(project, champion, split, run_folder(project, lineage) / "champion")
+
+
+@step
+def fit(split: Split, project: Project, lineage: Lineage, beginning: Beginning) -> FittedModel:
     """The network, fitted in a process of its own; goes on from its checkpoint if an earlier run was killed."""
-    return fitting.fit_model(split, project.training, run_folder(project, lineage) / "fit")
+    return fitting.fit_model(
+        split,
+        project.training,
+        run_folder(project, lineage) / "fit",
+        start=beginning.model,
+        half_life=_half_life(project, lineage),
+    )
 
 
 @step
 def shrink(fitted: FittedModel, split: Split, project: Project, lineage: Lineage) -> dict[str, FittedModel]:
     """The smaller networks that the project asks for: one cut and tuned again, one taught by the first."""
     wanted, training, folder = project.optimization, project.training, run_folder(project, lineage)
-    smaller = {}
+    halved, smaller = _half_life(project, lineage), {}
     if "pruned" in wanted.variants:
         cut = pruning.prune(fitted, wanted.prune, folder / "cut")
         tuning = {"max_epochs": wanted.prune.epochs, "learning_rate": wanted.prune.learning_rate}
-        smaller["pruned"] = fitting.fit_model(split, training.model_copy(update=tuning), folder / "pruned", start=cut)
+        tuned = training.model_copy(update=tuning)
+        smaller["pruned"] = fitting.fit_model(split, tuned, folder / "pruned", start=cut, half_life=halved)
     if "student" in wanted.variants:
         model = training.model.model_copy(
             update={"init_args": {**training.model.init_args, **wanted.student.init_args}}
         )
         learning = training.model_copy(update={"model": model, "max_epochs": wanted.student.epochs})
         smaller["student"] = fitting.fit_model(
-            split, learning, folder / "student", teacher=fitted, teacher_weight=wanted.student.teacher_weight
+            split,
+            learning,
+            folder / "student",
+            teacher=fitted,
+            teacher_weight=wanted.student.teacher_weight,
+            half_life=halved,
         )
     return smaller
 
@@ -112,11 +145,17 @@ def score(workshop: Workshop, fitted: FittedModel, split: Split, project: Projec
 
 @step
 def register(
-    project: Project, lineage: Lineage, split: Split, fitted: FittedModel, workshop: Workshop, scorecard: Scorecard
+    project: Project,
+    lineage: Lineage,
+    split: Split,
+    beginning: Beginning,
+    fitted: FittedModel,
+    workshop: Workshop,
+    scorecard: Scorecard,
 ) -> ModelVersion:
     """The graph as a version in MLflow, with all that is needed to serve it, watch it and make it again."""
     tracking.connect(Environment())
-    return registering.register(project, lineage, split, fitted, workshop, scorecard)
+    return registering.register(project, lineage, split, fitted, workshop, scorecard, beginning=beginning)
 
 
 @step
@@ -158,3 +197,7 @@ def live_rows(project: Project, champion: ModelFiles | None, lineage: Lineage) -
     ledger = Environment().ledger(project.name)
     until = lineage.until or datetime.now(UTC)
     return labelled_rows(ledger, champion.schema, until=until, target=project.data.target.column, out=out)
+
+
+def _half_life(project: Project, lineage: Lineage) -> timedelta | None:
+    return project.monitoring.retrain.halved if lineage.is_retraining else None

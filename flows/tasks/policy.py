@@ -22,6 +22,7 @@ POLICIES: dict[str, tuple[float, int]] = {
     "ingest": (30, 3),
     "check": (10, 0),
     "split": (10, 0),
+    "begin_with": (10, 3),
     "fit": (240, 1),
     "shrink": (240, 1),
     "optimize": (60, 0),
