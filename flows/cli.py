@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from components.errors import EverfitError
-from flows.commands import keys, runs, stack, versions
+from flows.commands import keys, reports, runs, stack, versions
 
 app = typer.Typer(
     name="everfit",
@@ -29,7 +29,7 @@ for command in (
     *(stack.demo, stack.up, stack.down, stack.status, stack.check),
     *(runs.train, runs.release, runs.monitor, runs.retrain, runs.predict, runs.reconcile, runs.advance),
     *(versions.decisions, versions.verdict, versions.approve, versions.rollout, versions.rollback, versions.history),
-    *(versions.export, versions.bento, keys.key, keys.keys),
+    *(reports.report, versions.export, versions.bento, keys.key, keys.keys),
 ):
     app.command()(command)
 app.command(hidden=True)(stack.runner)

@@ -1,25 +1,26 @@
 """The demo's figures as the one page about the loop, and as the closing tables in the terminal."""
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 from components.data.decisions import DecisionEntry
+from components.monitoring.latest import Truth
 from components.monitoring.loop_page import loop_page
-from components.monitoring.loop_story import EventKind, LoopEvent, LoopMonth, LoopStory, LoopVersion, LoopWindow
+from components.monitoring.loop_story import LoopEvent, LoopMonth, LoopStory, LoopVersion, LoopWindow
 from components.records.models import ModelFiles
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows.demo.figures import Figures
 from flows.demo.screen import Screen
-from flows.stack import state
+from flows.report import addresses, loop_window, trained_once
+from flows.report_events import OUTCOMES
 
-OUTCOMES: dict[str, EventKind] = {"promote": "promotion", "reject": "rejection", "inconclusive": "rejection"}
 SHOWN = (
     *("requests", "failed_requests", "rows_sent", "predictions_logged", "labels_joined", "windows", "reports"),
     *("retrainings", "promotions", "rejections", "inconclusive", "drift_to_live_seconds", "wall_seconds"),
 )
-TITLES = {"mlflow": "MLflow", "prefect": "Prefect", "service": "Service", "evidently": "Evidently", "runner": "Runner"}
 
 
 def write_page(
@@ -34,7 +35,6 @@ def write_page(
         environment: Where its servers are.
         output: The output folder.
     """
-    stack = state.read(environment)
     story = LoopStory(
         project=project.name,
         windows=_windows(found),
@@ -43,9 +43,10 @@ def write_page(
         events=_events(found),
         # What is a list has a chart or a table of its own.
         totals={name: value for name, value in found.summary.items() if not isinstance(value, (list, dict))},
-        addresses={TITLES[s.name]: s.address for s in (stack.servers if stack else ()) if s.name != "runner"},
+        addresses=addresses(environment),
         metric=project.evaluation.metric,
         drift_limit=project.monitoring.trigger.drift_share,
+        weighted_limit=project.monitoring.trigger.weighted_drift,
     )
     return loop_page(story, output.resolve() / "loop.html")
 
@@ -67,22 +68,14 @@ def _auc(value: float | None) -> str:
 
 
 def _windows(found: Figures) -> tuple[LoopWindow, ...]:
-    return tuple(
-        LoopWindow(
-            start=entry.decision.window.start,
-            end=entry.decision.window.end,
-            rows=entry.decision.facts.rows,
-            labelled=scored.rows,
-            auc_loop=scored.loop,
-            auc_static=scored.static,
-            drift_share=entry.decision.facts.drift_share,
-            version=entry.decision.version,
-            verdict=entry.decision.verdict,
-            reason=entry.decision.reason,
-            report=entry.decision.facts.report,
+    """Each window as a report shows it, with the first model's figures beside it, on all labels that came."""
+    shown = (
+        replace(
+            loop_window(entry, Truth(entry.decision.facts.rows, scored.rows, scored.loop)), auc_static=scored.static
         )
         for entry, scored in zip(found.entries, found.windows, strict=True)
     )
+    return trained_once(tuple(shown))
 
 
 def _events(found: Figures) -> tuple[LoopEvent, ...]:
