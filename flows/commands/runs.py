@@ -39,11 +39,12 @@ def monitor(project: ProjectFile, until: Until = None) -> None:
 
 
 def retrain(project: ProjectFile, until: Until = None) -> None:
-    """Train a challenger on all rows so far, the labelled live ones among them."""
+    """Train a challenger on the rows so far, the labelled live ones among them, if no retraining goes on."""
     join(project)
     from flows.retrain import retrain as flow
 
-    flow(project.resolve(), until=utc(until))
+    version = flow(project.resolve(), until=utc(until))
+    typer.echo(f"{version.name} version {version.version} is registered; everfit verdict says what became of it")
 
 
 def predict(

@@ -110,7 +110,8 @@ def only_one(environment: Environment) -> Iterator[None]:
 def embed_prefect() -> str:
     """Let flows run in this process if the Prefect server does not answer; its address then, else nothing.
 
-    A decision that is made meanwhile stays open in the outbox, and is carried out when the server is back.
+    A decision that is made meanwhile stays open in the outbox: it is carried out when the server is back, or by
+    `everfit reconcile` at once.
     """
     address = os.environ.get("PREFECT_API_URL", "")
     if not address:
