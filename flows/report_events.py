@@ -86,7 +86,7 @@ def _state(one: Made, known: Registry) -> VersionState:
 def _of_decisions(entries: Sequence[DecisionEntry]) -> Iterator[LoopEvent]:
     for entry in entries:
         decision = entry.decision
-        if decision.verdict == "retrain":
+        if decision.verdict == "retrain" and entry.state != "closed":  # else another decision stood for it
             yield LoopEvent(decision.window.end, "retraining", None, decision.reason)
         if entry.outcome in OUTCOMES:
             kind = OUTCOMES[entry.outcome]
