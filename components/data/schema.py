@@ -150,5 +150,9 @@ def _sentence(error: SchemaError, frame: pl.DataFrame) -> str:
     wrong = error.failure_cases.to_series()
     return (
         f"column {name!r} must be {error.check.error}, but {wrong.len():,} of {frame.height:,} rows are not "
-        f"(from {wrong.min()!r} to {wrong.max()!r})"
+        f"(from {_shown(wrong.min())} to {_shown(wrong.max())})"
     )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)

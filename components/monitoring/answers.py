@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 HOUR = timedelta(hours=1)
 
 
-def with_answers(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, project: Project) -> WindowFacts:
+def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, project: Project) -> WindowFacts:
     """The facts, with those that follow from the answers and their labels.
 
     Args:

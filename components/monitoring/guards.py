@@ -133,6 +133,8 @@ def read_column(frame: pl.DataFrame, column: Column) -> Reading:
     if column.kind == "category":
         return Reading(_as_texts(series).replace("", None))
     if not series.dtype.is_numeric():
+        if series.dtype.is_temporal():
+            return Reading(nothing, f"must hold numbers, but holds {series.dtype}")  # else microseconds since 1970
         try:
             series = pl.Series(column.name, numbers(series, column.name))
         except SchemaMismatch as err:

@@ -18,17 +18,18 @@ from components.data.baselines import Baseline
 from components.data.privacy import in_clear
 from components.errors import DataError
 from components.monitoring import report
+from components.monitoring.answers import answer_facts
 from components.monitoring.breaks import breaks_of
 from components.monitoring.columns import column_facts, judged, with_drift
 from components.monitoring.guards import Sorted, fold, sample, sort_columns
 from components.monitoring.importance import importances
-from components.monitoring.quality import metric_named, quality_of
+from components.monitoring.quality import metric_named
 from components.monitoring.references import answers_of, reference_answers
 from components.monitoring.shifts import PREDICTION, Shift
 from components.monitoring.sizes import measure_sizes
 from components.monitoring.telling import tell
 from components.records.models import ModelFiles
-from components.records.watching import ColumnFacts, Window, WindowFacts
+from components.records.watching import ColumnFacts, Requests, Window, WindowFacts
 from components.settings.project import Project
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,6 @@ class _Measurement:
 
     columns: tuple[ColumnFacts, ...]
     shifts: list[Shift]
-    quality: float | None
     runs: list[Any]
     breaks: tuple[str, ...]
 
@@ -59,6 +59,7 @@ def measure(
     workspace: Path | None,
     out: Path | None,
     baseline: Baseline | None = None,
+    requests: Requests | None = None,
 ) -> WindowFacts:
     """The facts of one window, with a page about them and a point on the dashboard.
 
@@ -71,6 +72,7 @@ def measure(
         workspace: Evidently's workspace, to which the run is added; None: the same facts, with nothing drawn or stored.
         out: Folder for the page, an HTML file named after the window; None as well then.
         baseline: What the inputs are compared with; the version's training rows if not given.
+        requests: What the endpoint was asked since the window before; None if nobody knows.
 
     Returns:
         Facts without drift and columns below `trigger.min_rows` rows and without quality below
@@ -94,11 +96,16 @@ def measure(
         reference_quality=files.metrics.get(metric),
         trained_until=_newest_time(files),
         reference=baseline.name if baseline else "training",
+        requests=requests.asked if requests else None,
+        failed_requests=requests.failed if requests else None,
+        counted=requests.counted if requests else None,
     )
+    empty = answer_facts(empty, frame, files, project)
     if frame.is_empty():
         log.info("window measured project=%s window=%s rows=0", project.name, window)
         return empty
-    found = _look(frame, labelled, files, project, baseline, draws=workspace is not None)
+    drawn = labelled if empty.quality is not None else labelled.clear()
+    found = _look(frame, drawn, files, project, baseline, draws=workspace is not None)
     facts = _facts(empty, found, project)
     if workspace is not None and out is not None and frame.height >= REPORT_ROWS:
         page = tell(
@@ -151,25 +158,21 @@ def _look(
     in_season = baseline is not None and baseline.name == "same-season"
     columns = sort_columns(frame, compared, trained, schema, project, in_season=in_season)
     shifts: list[Shift] = []
-    runs = []
+    runs: list[Any] = []
     if frame.height >= REPORT_ROWS:
         window, reference = _with_answers(columns, frame, compared, files, settings.sample_rows)
         if window:
-            limits: dict[str, Any] = {"threshold": settings.drift_threshold, "thresholds": settings.column_thresholds}
+            shifts = measure_sizes(
+                window, reference, threshold=settings.drift_threshold, thresholds=settings.column_thresholds
+            )
             if draws:
-                run, shifts = report.measure_drift(window, reference, **limits)
-                runs.append(run)
-            else:
-                shifts = measure_sizes(window, reference, **limits)
+                runs, shifts = report.draw_drift(window, reference, shifts)
             shifts = judged(shifts, window, reference, false_discoveries=settings.false_discoveries)
-    quality = None
-    if labelled.height >= settings.trigger.min_labelled_rows:
-        quality = quality_of(labelled, files.schema, project.evaluation.metric)
-    if draws and quality is not None and _can_be_drawn(labelled, files):
+    if draws and _can_be_drawn(labelled, files):
         runs.append(report.measure_quality(_answers(labelled, files, settings.sample_rows), files.schema.target_kind))
     weights = importances(files, trained, list(columns.shares)) if frame.height >= REPORT_ROWS else {}
     breaks = breaks_of(frame, schema, project.data)
-    return _Measurement(column_facts(columns, shifts, weights), shifts, quality, runs, breaks)
+    return _Measurement(column_facts(columns, shifts, weights), shifts, runs, breaks)
 
 
 def _can_be_drawn(labelled: pl.DataFrame, files: ModelFiles) -> bool:
@@ -216,7 +219,6 @@ def _facts(empty: WindowFacts, found: _Measurement, project: Project) -> WindowF
         empty,
         broken_columns=tuple(column.name for column in found.columns if column.broken),
         breaks=found.breaks,
-        quality=found.quality,
     )
     if facts.rows < project.monitoring.trigger.min_rows:
         return facts

@@ -4,11 +4,12 @@ The sizes are distances and no p-values: with thousands of rows every real chang
 What Evidently cannot stand was sorted out before (`guards`); what follows is decided after (`deciding`).
 """
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from evidently import (
@@ -29,6 +30,8 @@ from components.monitoring.shifts import PREDICTION, Shift
 from components.monitoring.tabling import column_tables
 from components.records.rows import TargetKind
 from components.records.watching import ColumnFacts, Window
+
+log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
@@ -62,34 +65,48 @@ class MeasuredCalculation(SingleValueCalculation[Measured]):
         return str(self.metric.name).replace("_", " ")
 
 
-def measure_drift(
-    window: dict[str, Array], reference: dict[str, Array], *, threshold: float, thresholds: dict[str, float]
-) -> tuple[Run, list[Shift]]:
-    """Evidently's run over the columns, and how far each moved.
+def draw_drift(
+    window: dict[str, Array], reference: dict[str, Array], shifts: Sequence[Shift]
+) -> tuple[list[Run], list[Shift]]:
+    """Evidently's run over the columns, and the shifts with what it drew of each.
+
+    One column that it cannot draw would end the run: numbers too large or too close for ten bars. It is left out of the
+    pictures, and nowhere else.
 
     Args:
         window: Columns of shape (rows,), none of them empty: float64 with NaN where missing, or folded categories.
         reference: The same columns, of shape (reference rows,).
-        threshold: Effect size from which a column counts as drifted.
-        thresholds: Other effect sizes for some columns.
+        shifts: How far each column moved.
+
+    Returns:
+        No run where no column can be drawn.
     """
-    categories = [name for name, values in window.items() if values.dtype.kind != "f"]
+    try:
+        found = [_drawn(window, reference, shifts)] if shifts else []
+    except Exception as err:  # noqa: BLE001  whatever numpy and plotly raise
+        if len(shifts) == 1:
+            log.warning("column could not be drawn name=%s reason=%s", shifts[0].column, err)
+            return [], list(shifts)
+        able = [shift for shift in shifts if draw_drift(window, reference, [shift])[0]]
+        found = [_drawn(window, reference, able)] if able else []
+    widgets = {name: drawn for _, columns in found for name, drawn in columns.items()}
+    return [run for run, _ in found], [replace(shift, widgets=widgets.get(shift.column, ())) for shift in shifts]
+
+
+def _drawn(
+    window: dict[str, Array], reference: dict[str, Array], shifts: Sequence[Shift]
+) -> tuple[Run, dict[str, tuple[Any, ...]]]:
+    names = [shift.column for shift in shifts]
+    categories = [name for name in names if window[name].dtype.kind != "f"]
     definition = DataDefinition(
-        numerical_columns=[name for name in window if name not in categories], categorical_columns=categories
+        numerical_columns=[name for name in names if name not in categories], categorical_columns=categories
     )
-    asked = {
-        name: ValueDrift(
-            column=name,
-            method=CATEGORY_METHOD if name in categories else NUMBER_METHOD,
-            threshold=thresholds.get(name, threshold),
-        )
-        for name in window
-    }
-    run = Report(list(asked.values())).run(
-        Dataset.from_pandas(pd.DataFrame(window), data_definition=definition),
-        Dataset.from_pandas(pd.DataFrame(reference), data_definition=definition),
-    )
-    return run, [_shift(run, metric) for metric in asked.values()]
+    asked = [ValueDrift(column=each.column, method=each.method, threshold=each.threshold) for each in shifts]
+    sides = (pd.DataFrame({name: side[name] for name in names}) for side in (window, reference))
+    now, then = (Dataset.from_pandas(side, data_definition=definition) for side in sides)
+    run = Report(asked).run(now, then)
+    results = {metric.column: run.metric_results[metric.metric_id] for metric in asked}
+    return run, {name: tuple(result.get_widgets()) for name, result in results.items()}
 
 
 def measure_quality(labelled: pd.DataFrame, kind: TargetKind) -> Run:
@@ -128,7 +145,7 @@ def assemble(
         numbers: What was measured on all rows, by name: what the dashboard draws.
         shifts: How far each column moved; drawn with the drifted first.
         columns: What is known of each input column.
-        runs: Runs of `measure_drift` and `measure_quality`.
+        runs: Runs of `draw_drift` and `measure_quality`.
         labels: The numbers as they are shown on top of the page, by label.
         reference: What the inputs were compared with.
         breaks: Schema checks that the window fails.
@@ -159,16 +176,4 @@ def assemble(
                 ],
             }
         )
-    )
-
-
-def _shift(run: Run, metric: ValueDrift) -> Shift:
-    result = run.metric_results[metric.metric_id]
-    size = float(result.value)
-    return Shift(
-        column=metric.column,
-        method=metric.method,
-        size=size if np.isfinite(size) else 0.0,
-        threshold=metric.threshold,
-        widgets=tuple(result.get_widgets()),
     )

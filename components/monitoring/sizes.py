@@ -1,7 +1,7 @@
-"""How far each column moved, where nobody looks at a picture: a replay of a year, a proof over thousands of windows.
+"""How far each column moved: Evidently's own distances, by its own functions, with nothing drawn.
 
-The distances are those of Evidently's runs (`report`), by the same functions of Evidently's; what takes a run its time
-is the drawing.
+A replay of a year and a proof over thousands of windows stop here; what takes a window's page its time is the drawing
+(`report`), and a column that cannot be drawn is measured all the same.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,21 @@ from components.monitoring.guards import Array
 from components.monitoring.report import CATEGORY_METHOD, NUMBER_METHOD
 from components.monitoring.shifts import Shift
 
+# To have moved by more than so many standard deviations says nothing more, and cannot be read.
+LARGEST = 1e6
+
 
 def measure_sizes(
     window: Mapping[str, Array], reference: Mapping[str, Array], *, threshold: float, thresholds: Mapping[str, float]
 ) -> list[Shift]:
-    """The shifts that `report.measure_drift` finds, with nothing drawn; its arguments."""
+    """How far each column moved, in the order of the window's columns.
+
+    Args:
+        window: Columns of shape (rows,), none of them empty: float64 with NaN where missing, or folded categories.
+        reference: The same columns, of shape (reference rows,).
+        threshold: Effect size from which a column counts as drifted.
+        thresholds: Other effect sizes for some columns.
+    """
     return [_shift(name, values, reference[name], thresholds.get(name, threshold)) for name, values in window.items()]
 
 
@@ -29,4 +39,4 @@ def _shift(name: str, now: Array, then: Array, threshold: float) -> Shift:
     sides = (pd.Series(each).replace([-np.inf, np.inf], np.nan).dropna() for each in (then, now))
     size = float(test(*sides, ColumnType(kind), threshold).drift_score)
     method = NUMBER_METHOD if is_number else CATEGORY_METHOD
-    return Shift(name, method, size if np.isfinite(size) else 0.0, threshold)
+    return Shift(name, method, 0.0 if np.isnan(size) else min(size, LARGEST), threshold)

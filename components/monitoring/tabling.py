@@ -28,8 +28,8 @@ def column_tables(
         reference: What the inputs were compared with.
         breaks: Schema checks that the window fails.
     """
-    wrong = [*(column.broken for column in columns if column.broken), *breaks]
-    tables = [table_data(title="What a person must look at", column_names=["", "finding"], data=_numbered(wrong))]
+    wrong = _findings(columns, breaks)
+    tables = [table_data(title="What a person must look at", column_names=["finding"], data=[[text] for text in wrong])]
     rows = [_answer_row(shift) for shift in shifts if shift.column == PREDICTION]
     rows += [_row(column) for column in sorted(columns, key=_rank)]
     names = [
@@ -40,8 +40,11 @@ def column_tables(
     return [*(tables if wrong else []), *([table_data(title=title, column_names=names, data=rows)] if rows else [])]
 
 
-def _numbered(findings: Sequence[str]) -> list[list[str]]:
-    return [[str(number), finding] for number, finding in enumerate(findings, 1)]
+def _findings(columns: Sequence[ColumnFacts], breaks: Sequence[str]) -> list[str]:
+    """What is broken, and which checks fail beside that: of a broken column all is said with one sentence."""
+    broken = {column.name: column.broken for column in columns if column.broken}
+    told = tuple(f"column {name!r} " for name in broken)
+    return [*broken.values(), *(each for each in breaks if not each.startswith(told))]
 
 
 def _rank(column: ColumnFacts) -> tuple[bool, bool, float]:

@@ -113,8 +113,12 @@ def answered(frame: pl.DataFrame, kind: TargetKind = "binary", *, labelled: floa
 
 
 def measured(
-    frame: pl.DataFrame, folder: Path, policy: Project | None = None, kind: TargetKind = "binary"
+    frame: pl.DataFrame,
+    folder: Path,
+    policy: Project | None = None,
+    kind: TargetKind = "binary",
+    files: ModelFiles | None = None,
 ) -> WindowFacts:
-    """The facts of the window that holds this frame."""
-    files = files_of(folder, kind)
+    """The facts of the window that holds this frame, of a version of its own unless one is given."""
+    files = files or files_of(folder, kind)
     return measure(frame, files, policy or project(), WINDOW, workspace=folder / "evidently", out=folder / "reports")

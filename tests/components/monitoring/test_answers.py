@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from components.monitoring.answers import with_answers
+from components.monitoring.answers import answer_facts
 from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Column, Schema, TargetKind
 from components.records.watching import Window, WindowFacts
@@ -72,7 +72,7 @@ def facts(frame: pl.DataFrame, settings: Project | None = None, kind: TargetKind
     """What the answers add to the facts of an empty window."""
     version = ModelVersion("flights", 4, "run", "0" * 64)
     files = ModelFiles(version, Path("model.onnx"), schema_of(kind), Path("reference"), metrics, "0" * 64)
-    return with_answers(NOTHING, frame, files, settings or project())
+    return answer_facts(NOTHING, frame, files, settings or project())
 
 
 def test_a_labelled_window_has_its_quality_its_labels_and_its_latency():

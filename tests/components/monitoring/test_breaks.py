@@ -31,7 +31,7 @@ def test_each_check_that_fails_is_one_sentence_with_its_numbers(tmp_path: Path):
 
     assert told(damaged.drop("tail"), tmp_path) == (
         "column 'tail' is wanted, but not there",
-        "column 'temp' must be at most 140, but 20 of 200 rows are not (from 999.0 to 999.0)",
+        "column 'temp' must be at most 140, but 20 of 200 rows are not (from 999 to 999)",
         "column 'wind' must be finite, but 5 of 200 rows are not (from inf to inf)",
     )
 
