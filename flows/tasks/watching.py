@@ -15,6 +15,7 @@ from components.monitoring import measure as measuring
 from components.records.models import ModelFiles
 from components.records.watching import Decision, History, Window, WindowFacts
 from components.registry import fetching, history, learned, thresholds, tracking, versions
+from components.serving.counts_page import requests_since
 from components.settings.environment import Environment
 from components.settings.project import Project
 from flows.events import announcement, has_listener
@@ -57,6 +58,7 @@ def measure(project: Project, window: Window, champion: ModelFiles) -> WindowFac
         baseline=baselines.baseline(
             project, answered_by.schema, window, ledger=ledger, tables=environment.tables(project.name)
         ),
+        requests=requests_since(environment.service, _counted_before(project.name, window)),
     )
     return replace(facts, trained_until=learned.trained_until(answered_by.version) or facts.trained_until)
 
@@ -104,6 +106,12 @@ def announce(decision: Decision) -> None:
         return
     emit_event(**announcement(decision))
     box.mark_emitted(decision.id)
+
+
+def _counted_before(project_name: str, window: Window) -> tuple[int, int] | None:
+    """What the endpoint had counted when another window was last measured; None if none was, or it did not say."""
+    others = [entry for entry in outbox(project_name).history(project_name) if entry.decision.window != window]
+    return max(others, key=lambda entry: entry.decided_at).decision.facts.counted if others else None
 
 
 def window_until(project: Project, until: datetime | None) -> Window:
