@@ -109,9 +109,13 @@ def announce(decision: Decision) -> None:
 
 
 def _counted_before(project_name: str, window: Window) -> tuple[int, int] | None:
-    """What the endpoint had counted when another window was last measured; None if none was, or it did not say."""
-    others = [entry for entry in outbox(project_name).history(project_name) if entry.decision.window != window]
-    return max(others, key=lambda entry: entry.decided_at).decision.facts.counted if others else None
+    """What the endpoint had counted when it last said so for another window, by wall time; None if it never did."""
+    said = [
+        (entry.decided_at, entry.decision.facts.counted)
+        for entry in outbox(project_name).history(project_name)
+        if entry.decision.window != window and entry.decision.facts.counted is not None
+    ]
+    return max(said)[1] if said else None
 
 
 def window_until(project: Project, until: datetime | None) -> Window:
