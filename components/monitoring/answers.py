@@ -35,8 +35,9 @@ def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, pro
         project: Metric, thresholds and prices.
 
     Returns:
-        Quality and calibration from `trigger.min_labelled_rows` labels on; expected quality for any number of rows that
-        has an interval. `label_delay_hours` counts a label that came before its prediction as one that came at once.
+        Calibration, and quality with its interval, from `trigger.min_labelled_rows` labels on; expected quality for any
+        number of rows. Neither quality is there without an interval. `label_delay_hours` counts a label that came
+        before its prediction as one that came at once.
 
     Raises:
         ProjectFileError: If the project's metric is unknown.
@@ -83,11 +84,13 @@ def _with_requests(facts: WindowFacts, frame: pl.DataFrame, project: Project) ->
 
 
 def _with_quality(facts: WindowFacts, labelled: pl.DataFrame, schema: Schema, metric: str) -> WindowFacts:
+    """A quality of which nobody can say how sure it is says nothing: with eight positives an area may be anything."""
     rows = answered(labelled, schema)
     if rows is None:
         return facts
+    facts = replace(facts, calibration_error=rows.value("calibration_error"))
     quality = rows.value(metric)
     ends = None if quality is None else interval(rows, metric, quality)
-    low, high = ends if ends is not None else (None, None)
-    calibration = rows.value("calibration_error")
-    return replace(facts, quality=quality, quality_low=low, quality_high=high, calibration_error=calibration)
+    if ends is None:
+        return facts
+    return replace(facts, quality=quality, quality_low=ends[0], quality_high=ends[1])

@@ -126,6 +126,16 @@ def test_labels_of_one_class_leave_the_area_open_and_tell_the_calibration():
     assert found.calibration_error == pytest.approx(window(2_000)["probability"].mean())
 
 
+def test_a_quality_without_an_interval_is_none():
+    """Eight rows of class 1 in 2,000 rank by luck, and a policy would believe them."""
+    eight = (pl.int_range(pl.len()) < 8).cast(pl.Int64)
+
+    found = facts(window(2_000, label=eight))
+
+    assert (found.quality, found.quality_low, found.quality_high) == (None, None, None)
+    assert found.calibration_error is not None
+
+
 def test_labels_that_contradict_each_other_are_counted():
     """The newest stands in the frame already."""
     every_tenth = pl.int_range(pl.len()) % 10 == 0
