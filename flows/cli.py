@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from components.errors import EverfitError
-from flows.commands import keys, reports, runs, stack, versions
+from flows.commands import backtests, keys, reports, runs, stack, versions
 
 app = typer.Typer(
     name="everfit",
@@ -28,6 +28,7 @@ app = typer.Typer(
 for command in (
     *(stack.demo, stack.up, stack.down, stack.status, stack.check),
     *(runs.train, runs.release, runs.monitor, runs.retrain, runs.predict, runs.reconcile, runs.advance),
+    backtests.backtest,
     *(versions.decisions, versions.verdict, versions.approve, versions.rollout, versions.rollback, versions.history),
     *(reports.report, versions.export, versions.bento, keys.key, keys.keys),
 ):

@@ -55,6 +55,11 @@ POLICIES: dict[str, tuple[float, int]] = {
     "finish": (5, 3),
     "settle": (5, 3),
     "predict_file": (1440, 3),
+    "read_policies": (5, 0),
+    "read_past": (30, 3),
+    "make_models": (1440, 0),
+    "replay_policies": (240, 0),
+    "write_backtest": (5, 0),
 }
 RETRY_SECONDS = [2.0, 10.0, 30.0]
 
