@@ -15,7 +15,9 @@ def backtest(
     project: ProjectFile,
     policy: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="YAML with a section monitoring; several may be given. [default: own]"),
+        typer.Option(
+            metavar="FILE", help="YAML with a section monitoring, once or more; without it, the project's own policy."
+        ),
     ] = None,
     source: Annotated[
         str | None,
@@ -29,7 +31,8 @@ def backtest(
         typer.Option(help="Where the replay begins (UTC); older rows train the first model.", formats=DAYS),
     ] = None,
     label_delay: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How late labels come, such as 3d. [default: as logged]")
+        str | None,
+        typer.Option(metavar="DURATION", help="How late labels come, such as 3d; without it, as late as was logged."),
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="For backtest.json and backtest.html.")] = None,
 ) -> None:
