@@ -22,6 +22,8 @@ from components.settings.project import Project
 log = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
+# All that is looked at of a labelled row: copying its inputs would take most of the memory of a large window again.
+LOOKED_AT = ("label", "prediction", "probability", "probabilities", "received_at", "labelled_at")
 
 
 def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, project: Project) -> WindowFacts:
@@ -45,7 +47,7 @@ def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, pro
     facts = replace(facts, training_cost=files.metrics.get("training_cost"))
     if frame.is_empty():
         return facts
-    labelled = frame.filter(pl.col("label").is_not_null())
+    labelled = labelled_answers(frame)
     facts = _with_labels(facts, frame, labelled)
     facts = _with_requests(facts, frame, project)
     if labelled.height >= project.monitoring.trigger.min_labelled_rows:
@@ -54,6 +56,12 @@ def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, pro
     if expected is None:
         return facts
     return replace(facts, expected_quality=expected.value, expected_low=expected.low, expected_high=expected.high)
+
+
+def labelled_answers(frame: pl.DataFrame) -> pl.DataFrame:
+    """Label and answer of each row whose label has come, without its inputs."""
+    looked_at = [name for name in LOOKED_AT if name in frame.columns]
+    return frame.select(looked_at).filter(pl.col("label").is_not_null())
 
 
 def _with_labels(facts: WindowFacts, frame: pl.DataFrame, labelled: pl.DataFrame) -> WindowFacts:

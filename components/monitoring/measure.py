@@ -18,7 +18,7 @@ from components.data.baselines import Baseline
 from components.data.privacy import in_clear
 from components.errors import DataError
 from components.monitoring import report
-from components.monitoring.answers import answer_facts
+from components.monitoring.answers import answer_facts, labelled_answers
 from components.monitoring.breaks import breaks_of
 from components.monitoring.columns import column_facts, judged, with_drift
 from components.monitoring.guards import Sorted, fold, sample, sort_columns
@@ -87,7 +87,7 @@ def measure(
     _check_times(window)
     metric = project.evaluation.metric
     metric_named(metric)
-    labelled = frame.filter(pl.col("label").is_not_null()) if frame.height else frame
+    labelled = labelled_answers(frame) if frame.height else frame
     empty = WindowFacts(
         window=window,
         version=files.version.version,
