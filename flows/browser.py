@@ -1,4 +1,4 @@
-"""Opens a page for the person who asked for it, where that person has a browser here."""
+"""Where the page about the loop stands, and how it is opened for a person who has a browser here."""
 
 import logging
 import os
@@ -6,7 +6,15 @@ import sys
 import webbrowser
 from pathlib import Path
 
+from components.settings.environment import Environment
+from components.settings.project import Project
+
 log = logging.getLogger(__name__)
+
+
+def default_page(project: Project, environment: Environment) -> Path:
+    """Where the page stands if nobody says otherwise: beside the reports of its windows."""
+    return environment.work(project.name) / "report.html"
 
 
 def opened(page: Path) -> bool:

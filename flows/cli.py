@@ -30,7 +30,7 @@ for command in (
     *(runs.train, runs.release, runs.monitor, runs.retrain, runs.predict, runs.reconcile, runs.advance),
     backtests.backtest,
     *(versions.decisions, versions.verdict, versions.approve, versions.rollout, versions.rollback, versions.history),
-    *(reports.report, versions.export, versions.bento, keys.key, keys.keys),
+    *(reports.report, reports.notices, versions.export, versions.bento, keys.key, keys.keys),
 ):
     app.command()(command)
 app.command(hidden=True)(stack.runner)

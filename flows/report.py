@@ -38,11 +38,6 @@ WINDOWS = 52
 ROWS_AT_ONCE = 4_000_000
 
 
-def default_page(project: Project, environment: Environment) -> Path:
-    """Where the page stands if nobody says otherwise: beside the reports of its windows."""
-    return environment.work(project.name) / "report.html"
-
-
 def write_report(project: Project, environment: Environment, out: Path, *, windows: int = WINDOWS) -> Path:
     """The page, written in one step.
 

@@ -16,7 +16,7 @@ from components.records.jsonable import to_jsonable
 from components.records.models import ModelVersion
 from components.records.watching import Window, WindowFacts
 from components.registry.moves import Move
-from components.registry.tracking import experiment_id, reaching
+from components.registry.tracking import address, experiment_id, reaching
 from components.registry.versions import moves, registered
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,19 @@ def log_report(name: str, facts: WindowFacts) -> None:
             text = report.read_text(encoding="utf-8")
             client.log_text(run_id, text, f"reports/{window_name(facts.window)}.html")
     log.info("window logged project=%s window=%s run=%s", name, facts.window, run_id)
+
+
+def report_link(name: str, window: Window) -> str:
+    """Address of a window's report in MLflow's UI; empty where MLflow has no server.
+
+    Raises:
+        PassingFault: If MLflow cannot be reached.
+    """
+    if not address().startswith("http"):
+        return ""
+    with reaching(f"the address of the report of {window} of {name}"):
+        run_id, experiment = monitoring_run(name), experiment_id(name)
+    return f"{address()}/#/experiments/{experiment}/runs/{run_id}/artifacts/reports/{window_name(window)}.html"
 
 
 def monitoring_run(name: str) -> str:
