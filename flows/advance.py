@@ -1,4 +1,7 @@
-"""The `advance` flow: the challenger takes its next step, becomes champion, or is sent away with the reason."""
+"""The `advance` flow: the challenger takes its next step, becomes champion, or is sent away with the reason.
+
+After that the new champion is on probation, if the project asks for one: it stays, or the version before comes back.
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from components.records.models import Challenger, ModelFiles
 from components.records.rollouts import Step
+from components.settings.project import Project
 from components.settings.reading import load_project
 from flows.release import release
 from flows.tasks import advancing, releasing, watching
@@ -26,6 +31,8 @@ def advance(project_file: Path) -> Step | State:
         return Completed(message=f"{project.name} has no challenger", name="NoChallenger")
 
     watching.compact(project, champion)
+    if challenger.purpose == "probation":
+        return _on_probation(project, challenger, champion)
     evidence = advancing.gather(project, challenger, champion)
     step = advancing.weigh(project, challenger, evidence)
 
@@ -33,7 +40,18 @@ def advance(project_file: Path) -> Step | State:
         advancing.step_on(step)
     elif step.outcome == "promote":
         advancing.crown(step)
+        advancing.begin_probation(project, challenger.version)
         release(project_file)
     elif step.outcome == "abort":
         advancing.send_away(step)
+    return step
+
+
+def _on_probation(project: Project, shadow: Challenger, champion: ModelFiles) -> Step:
+    """Look at what champion and the version before it did, and carry out what follows."""
+    step = advancing.look_back(project, shadow, champion)
+    if step.outcome == "roll_back":
+        advancing.take_back(project, step)
+    elif step.outcome != "hold":
+        advancing.end_probation(step)
     return step

@@ -36,6 +36,7 @@ def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> t
         releasing.reject(version, verdict)
     elif champion is None or project.serving.rollout.mode == "direct":
         releasing.promote(version, verdict)
+        advancing.begin_probation(project, version)
     else:
         advancing.begin(project, version, verdict, champion)
     return version, verdict

@@ -35,16 +35,15 @@ ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLi
 
 def deployments(project: Project) -> list[RunnerDeployment]:
     """The project's deployments, each named after the project: `train/flight-delays` and so on."""
-    rollout = project.serving.rollout
+    rollout, probation = project.serving.rollout, project.monitoring.probation
+    has_steps = rollout.mode != "direct" or probation.length is not None
     return [
         _deployment(train, project),
         _deployment(release, project),
         _deployment(monitor, project, cron=project.monitoring.schedule),
         _deployment(retrain, project, concurrency=ONE_AT_A_TIME),
         _deployment(reconcile, project, cron=RECONCILE_CRON),
-        _deployment(
-            advance, project, cron=None if rollout.mode == "direct" else rollout.schedule, concurrency=ONE_AT_A_TIME
-        ),
+        _deployment(advance, project, cron=rollout.schedule if has_steps else None, concurrency=ONE_AT_A_TIME),
         _deployment(predict, project),
     ]
 

@@ -90,8 +90,8 @@ def sentence_at(name: str, moment: datetime) -> str:
 
 
 def _challengers(rollouts: list[Episode]) -> Table:
-    """Which version was challenger when, through which steps, and how that ended."""
-    table = Table(title="Challengers", title_justify="left")
+    """Which version was asked beside the champion when, through which steps, and how that ended."""
+    table = Table(title="Challengers and probations", title_justify="left")
     table.add_column("version", justify="right")
     table.add_column("from (UTC)", no_wrap=True)
     table.add_column("steps", overflow="fold")
@@ -113,6 +113,8 @@ def _beside(episode: Episode, moment: datetime) -> str:
 
 
 def _step(step: Challenger) -> str:
+    if step.purpose == "probation":
+        return f"shadow in the probation of version {step.champion}"
     return f"canary of {step.share:.0%}" if step.variant == "canary" else step.variant
 
 

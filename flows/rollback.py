@@ -40,7 +40,7 @@ class Rollback:
     ended_challenger: ModelVersion | None
 
 
-def roll_back(project: Project, *, to: int | None = None, reason: str = "") -> Rollback:
+def roll_back(project: Project, *, to: int | None = None, reason: str = "", who: str = "") -> Rollback:
     """Make an earlier version the champion, wait until the endpoint answers with it, and record since when.
 
     Everything that can be refused is refused before the alias moves. From then on the endpoint follows by itself, and
@@ -50,6 +50,7 @@ def roll_back(project: Project, *, to: int | None = None, reason: str = "") -> R
         project: The project.
         to: Number of the version; None for the champion before the present one.
         reason: Why, for the record.
+        who: Who wants it; empty: whoever types this.
 
     Raises:
         ModelNotFound: If there is no such version, or none before.
@@ -65,7 +66,7 @@ def roll_back(project: Project, *, to: int | None = None, reason: str = "") -> R
     running = challengers.holder(project.name)
     move = rollbacks.roll_back(
         version,
-        who=whoever(),
+        who=who or whoever(),
         reason=reason or "no reason given",
         at=datetime.now(UTC),
         settings=project.monitoring,

@@ -1,4 +1,7 @@
-"""What `everfit rollout` prints and does: where the challenger stands, and a person's word that ends its rollout."""
+"""What `everfit rollout` prints and does: where the challenger stands, and a person's word that ends its rollout.
+
+After a rollout, and after a promotion without one, the same of the champion's probation.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,17 +13,25 @@ from rich.table import Table
 
 from components.errors import ModelNotFound, ModelRefused
 from components.evaluation.advancing import advance
+from components.evaluation.probation import ProbationEvidence, probation
 from components.evaluation.rivals import Evidence
-from components.records.models import Challenger
+from components.records.models import Challenger, ModelFiles
 from components.records.rollouts import Step
 from components.records.scores import Rule
 from components.registry import challengers, fetching, rollout_log
 from components.settings.environment import Environment
 from components.settings.project import Project
-from flows import rollouts
+from flows import probations, rollouts
 from flows.rollback import whoever
 
-COLOURS = {"hold": "yellow", "next": "green", "promote": "green", "abort": "red"}
+COLOURS = {
+    "hold": "yellow",
+    "next": "green",
+    "promote": "green",
+    "keep": "green",
+    "abort": "red",
+    "roll_back": "red",
+}
 
 
 def carry_out(project: Project, *, abort: str, promote: bool) -> None:
@@ -45,7 +56,11 @@ def tell(project: Project, console: Console) -> None:
     Raises:
         ModelNotFound: If there is no challenger.
     """
-    step, evidence = _looked_at(project)
+    running = _challenger(project.name)
+    if running.purpose == "probation":
+        _tell_probation(project, running, console)
+        return
+    step, evidence = _looked_at(project, running)
     now = step.challenger
     console.print(f"[bold]{project.name} version {now.version.version}[/bold] is challenger: {place(now)}")
     console.print(f"[bold {COLOURS[step.outcome]}]{step.outcome}[/]: {escape(step.reason)}\n")
@@ -56,11 +71,12 @@ def tell(project: Project, console: Console) -> None:
 
 def place(challenger: Challenger) -> str:
     """Where it is, in words."""
+    since = f"since {challenger.since:%Y-%m-%d %H:%M:%S} UTC"
+    if challenger.purpose == "probation":
+        return f"shadow in the probation of version {challenger.champion}, {since}"
     share = f" of {challenger.share:.3g} of the requests" if challenger.variant == "canary" else ""
     against = f" against version {challenger.champion}" if challenger.champion else ""
-    return (
-        f"{challenger.variant}{share}{against}, step {challenger.step} since {challenger.since:%Y-%m-%d %H:%M:%S} UTC"
-    )
+    return f"{challenger.variant}{share}{against}, step {challenger.step} {since}"
 
 
 def send_away(project: Project, reason: str) -> str:
@@ -70,6 +86,9 @@ def send_away(project: Project, reason: str) -> str:
         ModelNotFound: If there is no challenger.
     """
     step = _said(_challenger(project.name), "abort", reason)
+    if step.challenger.purpose == "probation":
+        probations.end(step, whoever())
+        return f"the probation of version {step.challenger.champion} of {project.name} is over: {reason}"
     rollout_log.log_step(step)
     rollouts.send_away(step, whoever())
     return f"version {step.challenger.version.version} of {project.name} is challenger no more: {reason}"
@@ -80,9 +99,15 @@ def crown(project: Project) -> str:
 
     Raises:
         ModelNotFound: If there is no challenger.
-        ModelRefused: If its rollout changed meanwhile.
+        ModelRefused: If its rollout changed meanwhile, or it was the champion before.
     """
     running = _challenger(project.name)
+    if running.purpose == "probation":
+        number = running.version.version
+        raise ModelRefused(
+            f"wanted to promote the challenger of {project.name}, found version {number}, which was champion before "
+            f"and is {place(running)}; to have it back use everfit rollback --to {number}"
+        )
     step = _said(running, "promote", f"{whoever()} did not wait for the steps after {place(running)}")
     rollout_log.log_step(step)
     rollouts.crown(step, whoever())
@@ -102,11 +127,25 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _looked_at(project: Project) -> tuple[Step, Evidence]:
-    environment, running = Environment(), _challenger(project.name)
-    champion = fetching.fetch(rollouts.champion_of(project.name), environment.cache())
-    evidence = rollouts.seen(project, running, champion, environment)
+def _looked_at(project: Project, running: Challenger) -> tuple[Step, Evidence]:
+    environment = Environment()
+    evidence = rollouts.seen(project, running, _champion(project), environment)
     return advance(running, evidence, project.serving.rollout, datetime.now(UTC)), evidence
+
+
+def _tell_probation(project: Project, running: Challenger, console: Console) -> None:
+    seen: ProbationEvidence = probations.seen(project, running, _champion(project), Environment())
+    step = probation(running, seen, project.monitoring.probation, datetime.now(UTC))
+    number = running.version.version
+    console.print(f"[bold]{project.name} version {running.champion}[/bold] is champion, and on probation")
+    console.print(f"version {number}, which was champion before, is {place(running)}")
+    console.print(f"[bold {COLOURS[step.outcome]}]{step.outcome}[/]: {escape(step.reason)}\n")
+    console.print(f"rows with labels that both answered so far: {seen.labelled_rows:,}\n")
+    console.print(rules_table("for the champion to stay", step.rules))
+
+
+def _champion(project: Project) -> ModelFiles:
+    return fetching.fetch(rollouts.champion_of(project.name), Environment().cache())
 
 
 def _challenger(name: str) -> Challenger:

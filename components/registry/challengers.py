@@ -1,4 +1,7 @@
-"""The alias `challenger`: which version is on its way to be champion, how far it is, and how it came and went.
+"""The alias `challenger`: which version is asked beside the champion, how far it is, and how it came and went.
+
+It is on its way to be champion (`rollout`), or was the champion before and shows what it would have answered while the
+new one is on `probation`.
 
 The alias is the one fact: a version is challenger while it has it. How far it is stands in one tag on that version, so
 that both are read in one request and a step is one write. What is noted besides is for people (`episodes`): each step
@@ -30,7 +33,7 @@ STATE = "everfit.challenger"
 NOTE = "everfit.rollout."
 MOMENT = "%Y%m%dT%H%M%S.%fZ"
 
-Ending = Literal["promoted", "aborted", "replaced", "rolled back"]
+Ending = Literal["promoted", "aborted", "replaced", "rolled back", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class Episode:
     def since(self) -> datetime:
         """When it began (UTC)."""
         return self.steps[0].since
+
+    @property
+    def probation_of(self) -> int | None:
+        """The champion beside which it was asked as the version before; None if it was on its own way up."""
+        return self.steps[0].champion if self.steps[0].purpose == "probation" else None
 
 
 def challenger(name: str) -> Challenger | None:
@@ -107,7 +115,7 @@ def put(wanted: Challenger) -> None:
     with reaching(f"the alias {CHALLENGER} for version {number} of {name}"):
         client = MlflowClient()
         if before is not None and is_other:
-            reason = f"version {number} is the challenger now"
+            reason = _taking_over(wanted)
             _note(client, name, before.version, wanted.since, {"ending": "replaced", "reason": reason, "who": ""})
         _note(client, name, number, wanted.since, {"state": _facts(wanted)})
         client.set_model_version_tag(name, number, STATE, json.dumps(_facts(wanted)))
@@ -170,6 +178,13 @@ def _holder(name: str) -> Any:
             if is_absent(err) or f"alias {CHALLENGER} not found" in str(err):
                 return None
             raise
+
+
+def _taking_over(wanted: Challenger) -> str:
+    """Why whoever was challenger is none any more."""
+    if wanted.purpose == "probation":
+        return f"version {wanted.champion} is champion now, and its probation began"
+    return f"version {wanted.version.version} is the challenger now"
 
 
 def _note(client: MlflowClient, name: str, number: str, at: datetime, facts: dict[str, Any]) -> None:
@@ -241,6 +256,7 @@ def _facts(state: Challenger) -> dict[str, Any]:
         "step": state.step,
         "since": state.since.astimezone(UTC).isoformat(),
         "champion": state.champion,
+        "purpose": state.purpose,
     }
 
 
@@ -250,4 +266,6 @@ def _from_json(version: ModelVersion, text: str) -> Challenger:
 
 def _from_facts(version: ModelVersion, facts: dict[str, Any]) -> Challenger:
     since = datetime.fromisoformat(facts["since"])
-    return Challenger(version, facts["variant"], facts["share"], facts["step"], since, facts.get("champion"))
+    # A state from before there was a probation does not say what it is for.
+    rest = facts["share"], facts["step"], since, facts.get("champion"), facts.get("purpose", "rollout")
+    return Challenger(version, facts["variant"], *rest)

@@ -24,8 +24,8 @@ class Move:
         before: The champion until then; None for the first.
         at: When (UTC).
         reason: Why: the verdict's sentence, or what a person said.
-        who: Who rolled back; empty for a promotion.
-        is_rollback: Whether a person moved it; else the judge did.
+        who: Who rolled back, `everfit` if a probation did; empty for a promotion.
+        is_rollback: Whether it led back; else the judge let the version through.
     """
 
     version: int
@@ -69,7 +69,9 @@ def _noted(item: Any) -> Iterator[Move]:
     if "promoted_at" in tags:
         at = datetime.fromisoformat(tags["promoted_at"])
         before = tags.get("took_over_from")
-        yield Move(version, int(before) if before else None, at, tags.get("verdict", ""))
+        # A probation may have added to the verdict since.
+        reason = tags.get("promoted_because", tags.get("verdict", ""))
+        yield Move(version, int(before) if before else None, at, reason)
     for name, value in tags.items():
         if name.startswith(ROLLBACK):
             note = json.loads(value)

@@ -161,8 +161,9 @@ def with_rollbacks(story: str, version: int, moves: Sequence[Move]) -> str:
 
 def with_challenge_end(story: str, step: Challenger, ending: str, at: datetime, reason: str) -> str:
     """The story with what came of the version's time as challenger on top, in place of an earlier one."""
-    how = f"as {step.variant} of {step.share:.0%}" if step.variant == "canary" else f"as {step.variant}"
-    told = f"{CHALLENGED} {ending}** {how}, step {step.step}, on {at:%Y-%m-%d %H:%M:%S} UTC: {_one_line(reason)}"
+    how = f"as canary of {step.share:.0%}" if step.variant == "canary" else f"as {step.variant}"
+    how += f", step {step.step}" if step.purpose == "rollout" else f" in the probation of version {step.champion}"
+    told = f"{CHALLENGED} {ending}** {how}, on {at:%Y-%m-%d %H:%M:%S} UTC: {_one_line(reason)}"
     rest = "\n".join(line for line in story.splitlines() if not line.startswith(CHALLENGED))
     return _cut("\n".join([told, "", rest.lstrip("\n")]))
 

@@ -16,7 +16,7 @@ from components.records.jsonable import to_jsonable
 from components.records.models import ModelVersion
 from components.records.scores import Verdict
 from components.registry.moves import Move, true_moves
-from components.registry.stories import verdict_tags, with_verdict
+from components.registry.stories import TAG_CHARACTERS, verdict_tags, with_verdict
 from components.registry.tracking import address, is_absent, reachable, reaching
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,12 @@ def promote(version: ModelVersion, verdict: Verdict, *, at: datetime) -> None:
     is_again = before is not None and before.version == version.version
     if not is_again:
         _refuse_rolled_back(version)
-    extra = {} if is_again else {"promoted_at": at.isoformat(), "took_over_from": str(before.version if before else "")}
-    log_verdict(version, verdict, at=None if is_again else at, extra=extra)
+    extra = {
+        "promoted_at": at.isoformat(),
+        "promoted_because": verdict.reason[:TAG_CHARACTERS],
+        "took_over_from": str(before.version if before else ""),
+    }
+    log_verdict(version, verdict, at=None if is_again else at, extra={} if is_again else extra)
     with reaching(f"the alias {CHAMPION} for version {version.version} of {version.name}"):
         MlflowClient().set_registered_model_alias(version.name, CHAMPION, str(version.version))
     log.info("version promoted model=%s version=%d reason=%r", version.name, version.version, verdict.reason)
