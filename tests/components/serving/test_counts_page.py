@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from components.records.watching import Requests
-from components.serving.counts_page import requests_since
+from components.serving.counts_page import counts_of, requests_since
 from components.serving.keys import add, new_key
+from components.serving.rival_counts import ASKED, FAILED
+from components.serving.rollout_counters import RolloutCounters
 from tests.components.serving import tiny
 from tests.components.serving.alone import alone
 from tests.components.serving.conftest import free_port, get, post, wait_for
@@ -57,3 +60,22 @@ def test_counts_that_are_kept_from_others_are_known_with_a_key(tmp_path: Path, m
 def test_an_endpoint_that_is_not_there_is_no_error(address: str):
     """A window is measured all the same."""
     assert requests_since(address.format(port=free_port()), None) is None
+
+
+def test_a_challengers_counts_stand_on_the_same_page():
+    """Under its variant and its version, as Prometheus reads them."""
+    registry = CollectorRegistry()
+    counters = RolloutCounters(registry)
+    for version in (5, 5, 6):
+        counters.seconds_of("shadow", version).observe(0.1)
+    counters.failed("shadow", 5, ValueError())
+
+    page = generate_latest(registry).decode()
+
+    asked = {frozenset(labels): value for labels, value in counts_of(page, ASKED)}
+    failed = list(counts_of(page, FAILED))
+    assert asked == {
+        frozenset({'variant="shadow"', 'version="5"'}): 2,
+        frozenset({'variant="shadow"', 'version="6"'}): 1,
+    }
+    assert failed == [({'variant="shadow"', 'version="5"', 'reason="ValueError"'}, 1)]
