@@ -82,10 +82,10 @@ def _with_requests(facts: WindowFacts, frame: pl.DataFrame, project: Project) ->
     """The rows of one request share its latency, so it counts once; a request that the window cuts counts whole."""
     if not {"request_id", "latency_ms"} <= set(frame.columns):
         return facts
-    latencies = frame.unique("request_id", keep="any")["latency_ms"].drop_nulls().to_numpy()
-    if not latencies.size:
+    latencies = frame.select("request_id", "latency_ms").unique("request_id", keep="any")["latency_ms"].drop_nulls()
+    if latencies.is_empty():
         return facts
-    p50, p99 = np.quantile(latencies, [0.5, 0.99], method="higher")
+    p50, p99 = np.quantile(latencies.to_numpy(), [0.5, 0.99], method="higher")
     price = project.cost.serve_hour
     cost = serving_cost(float(latencies.sum()) / 1000, price) if price > 0 else None
     return replace(facts, p50_ms=float(p50), p99_ms=float(p99), serving_cost=cost)
