@@ -70,6 +70,25 @@ def test_a_training_begins_with_the_weights_and_the_encoder_of_its_start(tmp_pat
     assert (fitted.folder / "encoder.json").read_text() == (start.folder / "encoder.json").read_text()
 
 
+def test_a_training_that_begins_with_a_fitted_model_needs_fewer_epochs(tmp_path):
+    """On rows that are new to it: three epochs behind the weights of another training beat eight from chance."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    before = trained(tiny_split(old), tiny_settings(max_epochs=8), tmp_path / "before")
+    split = tiny_split(new)
+    tiny_rows(1_200, seed=50).write_parquet(split.train.path)
+    tiny_rows(400, seed=51).write_parquet(split.validation.path)
+
+    losses = {
+        name: trained(split, tiny_settings(max_epochs=epochs), tmp_path / name, start=start).validation_loss
+        for name, epochs, start in (("few", 3, before), ("few from chance", 3, None), ("many from chance", 8, None))
+    }
+
+    # 0.176, 0.188 and 0.518 when written.
+    assert losses["few"] < losses["many from chance"] < losses["few from chance"]
+
+
 def test_the_start_says_which_network_it_is(tmp_path):
     """A start of another size than the settings' model is trained in its own size."""
     larger = PluginSettings(class_path="components.training.models.TabularNet", init_args={"hidden_units": 64})
