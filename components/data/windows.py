@@ -47,7 +47,7 @@ def read_window(folder: Path, window: Window, *, schema: Schema) -> pl.DataFrame
         DataError: If the window has no zone.
     """
     rows = _joined(folder, schema, window.start, window.end)
-    return collect_rows(folder, rows.select(_raw(schema) + _answers(schema)))
+    return collect_rows(folder, rows.select(_raw(schema, is_strict=False) + _answers(schema)))
 
 
 def read_answers(folder: Path, window: Window, *, schema: Schema) -> pl.DataFrame:
@@ -177,10 +177,14 @@ def with_columns_of(rows: pl.LazyFrame, wanted: dict[str, Any]) -> pl.LazyFrame:
     )
 
 
-def _raw(schema: Schema) -> list[pl.Expr]:
-    """The columns as the application sent them, with one spelling of missing: null."""
+def _raw(schema: Schema, *, is_strict: bool = True) -> list[pl.Expr]:
+    """The columns as the application sent them, with one spelling of missing: null.
+
+    What is no number where the schema wants one, because the column was a category once, is refused if strict, else
+    missing: a model must not learn from such rows, and a monitor must not end at them.
+    """
     features = [
-        pl.col(INPUT + column.name).cast(pl.Float64).fill_nan(None).alias(column.name)
+        pl.col(INPUT + column.name).cast(pl.Float64, strict=is_strict).fill_nan(None).alias(column.name)
         if column.kind == "number"
         else pl.col(INPUT + column.name).cast(pl.String).replace("", None).alias(column.name)
         for column in schema.features

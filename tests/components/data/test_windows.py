@@ -299,11 +299,16 @@ def test_naive_times_are_refused(tmp_path):
         read_window(tmp_path, Window(naive, naive), schema=SCHEMA)
 
 
-def test_a_column_of_another_kind_is_said(ledger, tmp_path):
-    """A schema that wants numbers where the ledger holds texts is refused."""
-    ledger.record(asked(1))
+def test_a_column_of_another_kind_teaches_nothing_and_is_watched_as_missing(ledger, tmp_path):
+    """Where the ledger holds texts and the schema wants numbers: a monitor goes on and says so, a training does not."""
+    batch = asked(2, inputs={"temp": [1.0, 2.0], "carrier": ["AA", "7"]})
+    ledger.record(batch)
+    ledger.label(told(batch.ids, [1.0, 0.0]))
     compact(tmp_path, SCHEMA)
     other = Schema((Column("carrier", "number"),), "late", "binary", "departure")
 
+    watched = read_window(tmp_path, DAY, schema=other)
     with pytest.raises(LedgerError, match=r"must hold what the model's schema says, but reading it failed"):
-        read_window(tmp_path, DAY, schema=other)
+        labelled_rows(tmp_path, other, until=DAY.end, target="late", out=tmp_path / "learned.parquet")
+
+    assert watched["carrier"].to_list() == [None, 7.0]
