@@ -13,8 +13,9 @@ from components.records.models import Challenger, ModelFiles
 from components.records.rollouts import Step
 from components.settings.project import Project
 from components.settings.reading import load_project
+from flows import notices
 from flows.release import release
-from flows.tasks import advancing, releasing, watching
+from flows.tasks import advancing, notifying, releasing, watching
 
 
 @flow(name="advance")
@@ -40,10 +41,12 @@ def advance(project_file: Path) -> Step | State:
         advancing.step_on(step)
     elif step.outcome == "promote":
         advancing.crown(step)
+        notifying.tell(project, notices.of_promotion, challenger.version, step.reason)
         advancing.begin_probation(project, challenger.version)
         release(project_file)
     elif step.outcome == "abort":
         advancing.send_away(step)
+        notifying.tell(project, notices.of_rejection, challenger.version, step.reason)
     return step
 
 
@@ -52,6 +55,7 @@ def _on_probation(project: Project, shadow: Challenger, champion: ModelFiles) ->
     step = advancing.look_back(project, shadow, champion)
     if step.outcome == "roll_back":
         advancing.take_back(project, step)
+        notifying.tell(project, notices.of_taking_back, step)
     elif step.outcome != "hold":
         advancing.end_probation(step)
     return step

@@ -5,7 +5,8 @@ from pathlib import Path
 from components.records.models import Lineage, ModelVersion
 from components.records.scores import Verdict
 from components.settings.project import Project
-from flows.tasks import advancing, approving, building, releasing
+from flows import notices
+from flows.tasks import advancing, approving, building, notifying, releasing
 
 
 def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> tuple[ModelVersion, Verdict]:
@@ -34,8 +35,10 @@ def challenge(project: Project, lineage: Lineage, live: Path | None = None) -> t
         verdict = releasing.confirm(project, champion, verdict)
     if not verdict.promote:
         releasing.reject(version, verdict)
+        notifying.tell(project, notices.of_verdict, version, verdict)
     elif champion is None or project.serving.rollout.mode == "direct":
         releasing.promote(version, verdict)
+        notifying.tell(project, notices.of_verdict, version, verdict)
         advancing.begin_probation(project, version)
     else:
         advancing.begin(project, version, verdict, champion)

@@ -8,7 +8,8 @@ from prefect import flow
 from components.errors import ModelNotFound
 from components.records.watching import Decision
 from components.settings.reading import load_project
-from flows.tasks import releasing, watching
+from flows import notices
+from flows.tasks import notifying, releasing, watching
 
 
 @flow(name="monitor")
@@ -37,4 +38,5 @@ def monitor(project_file: Path, until: datetime | None = None) -> Decision:
     decision = watching.decide(project, facts)
     if decision.verdict == "retrain":
         watching.announce(decision)
+    notifying.tell(project, notices.of_decision, decision)
     return decision

@@ -9,6 +9,7 @@ from components.errors import EverfitError
 from components.monitoring.breaching import breaches
 from components.records.models import ModelVersion
 from components.records.notices import Notice
+from components.records.rollouts import Step
 from components.records.scores import Verdict
 from components.records.watching import Decision
 from components.registry import history
@@ -102,6 +103,20 @@ def of_rollback(project: Project, version: ModelVersion, move: Move) -> Notice:
         reason=f"{move.reason}{by}",
         link=version_link(project, version),
         version=version.version,
+    )
+
+
+def of_taking_back(project: Project, step: Step) -> Notice:
+    """The version before, which is champion again because the one on probation was worse."""
+    before, worse = step.challenger.version, step.challenger.champion
+    return Notice(
+        project=project.name,
+        event="rollback",
+        key=f"rollback/{before.version}/probation of {worse}/{step.challenger.since.isoformat()}",
+        subject=f"{project.name}: back to version {before.version} from {worse}",
+        reason=step.reason,
+        link=version_link(project, before),
+        version=before.version,
     )
 
 

@@ -12,11 +12,11 @@ from components.records.models import ModelVersion
 from components.registry.lineage import lineage
 from components.settings.project import Project
 from components.settings.reading import load_project
-from flows import turns
+from flows import notices, turns
 from flows.challenge import challenge
 from flows.events import has_listener
 from flows.release import release
-from flows.tasks import acting, building, releasing
+from flows.tasks import acting, building, notifying, releasing
 
 
 @flow(name="retrain")
@@ -52,6 +52,7 @@ def _carry_out(project: Project, decision_id: str | None, until: datetime | None
         if said := acting.answered(project, decision_id, flow_run.id):
             return Completed(message=said, name="AlreadyAnswered")
 
+    notifying.tell(project, notices.of_retraining, reason, decision_id or flow_run.id)
     origin = lineage(project, reason=reason, decision_id=decision_id, until=until, is_retraining=True)
     champion = releasing.champion(project)
     live = building.live_rows(project, champion, origin)

@@ -28,6 +28,7 @@ from components.settings.environment import Environment
 from components.settings.project import Project
 from components.settings.reading import load_project
 from flows.deployments import HEARTBEAT_SECONDS, automations, deployments, put_automations
+from flows.sending import unknown
 from flows.stack import warm
 from flows.tasks.reconciling import GRACE, settle_decisions
 
@@ -51,6 +52,8 @@ def run(project_file: Path) -> None:
     with get_client(sync_client=True) as client:
         crash_left_behind(client, list(ids.values()))
     mend(project)
+    for sentence in unknown(project):
+        log.warning("%s", sentence)
     log.info("deployments served project=%s deployments=%s", project.name, ",".join(sorted(str(name) for name in ids)))
     _serve(served)
 

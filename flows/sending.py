@@ -133,6 +133,11 @@ def _load(slug: str, project: Project) -> Block:
             f"wanted the block {slug!r} from Prefect at {where}, but that did not answer ({type(err).__name__}); "
             "notices are sent when it does"
         ) from None
+    except Exception as err:  # noqa: BLE001  a block may fail in its own way to be made
+        raise ServerError(
+            f"wanted the block {slug!r} from Prefect at {where}, but it cannot be read here ({type(err).__name__}); "
+            "save it again"
+        ) from None
     return found
 
 

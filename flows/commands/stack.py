@@ -1,11 +1,15 @@
 """Commands for the local servers, and for what needs none."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.common import ProjectFile
+
+if TYPE_CHECKING:
+    from components.settings.project import Project
 
 
 def demo(
@@ -58,7 +62,22 @@ def check(project: ProjectFile) -> None:
 
     found = load_project(project)
     hash_key(found, Environment())
+    if found.monitoring.notices.blocks:
+        _check_receivers(found)
     typer.echo(f"{project}: project {found.name}, sha256 {found.sha256[:12]}, no mistakes found")
+
+
+def _check_receivers(project: "Project") -> None:
+    """Everyone who is to be told is known to the Prefect server; without one, `everfit notices` looks."""
+    from components.errors import ProjectFileError
+    from flows.commands.common import join
+
+    join(project.file)
+    if os.environ.get("PREFECT_API_URL"):
+        from flows.sending import unknown
+
+        if sentences := unknown(project):
+            raise ProjectFileError("\n".join(sentences))
 
 
 def runner(project: ProjectFile) -> None:

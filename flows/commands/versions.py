@@ -70,7 +70,16 @@ def rollback(
     connect()
     from flows.rollback import roll_back, sentences
 
-    typer.echo("\n".join(sentences(roll_back(found, to=to, reason=reason))))
+    done = roll_back(found, to=to, reason=reason)
+    typer.echo("\n".join(sentences(done)))
+    if done.move is not None and found.monitoring.notices.blocks:
+        from flows import notices
+
+        # Written down before Prefect, which may be away, is asked to send it: reconcile sends what it could not.
+        notices.note(found, notices.of_rollback(found, done.version, done.move))
+        from flows.sending import send_due
+
+        send_due(found)
 
 
 def history(

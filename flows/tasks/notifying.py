@@ -36,9 +36,15 @@ def notify(project: Project, what: Callable[..., Notice | None], facts: tuple[An
         log.warning("a notice could not be noted, the flow goes on project=%s", project.name, exc_info=True)
 
 
-@step
 def catch_up(project: Project) -> None:
     """What was not received is sent again."""
+    if project.monitoring.notices.blocks:
+        remind(project)
+
+
+@step
+def remind(project: Project) -> None:
+    """The same as a task."""
     try:
         send_due(project)
     except Exception:

@@ -59,7 +59,7 @@ POLICIES: dict[str, tuple[float, int]] = {
     "finish": (5, 3),
     "settle": (5, 3),
     "notify": (2, 0),
-    "catch_up": (2, 0),
+    "remind": (2, 0),
     "predict_file": (1440, 3),
     "read_policies": (5, 0),
     "read_past": (30, 3),
