@@ -40,6 +40,7 @@ def test_a_decision_made_while_prefect_was_down_is_carried_out_once(live: Harnes
 
     assert done.returncode == 0, done.stderr
     assert "the flow runs in this process" in done.stderr
+    assert f"decision {open_entry.decision.id} stays open until Prefect answers again at http" in done.stdout
     assert open_entry.decision.verdict == "retrain"
     assert open_entry.state == "decided"
     runs = live.ended_runs("retrain", entry.decision.id)
