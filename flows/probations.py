@@ -114,10 +114,10 @@ def _due(project: Project, champion: ModelVersion, now: datetime) -> Challenger 
     if last.is_rollback or last.version != champion.version or last.before is None or now - last.at >= length:
         return None
     had = [one for one in challengers.episodes(name) if one.probation_of == champion.version and one.since >= last.at]
-    before = versions.version(name, last.before)
-    verdict = versions.read_verdict(before)
-    if had or verdict is None or not verdict.promote:
-        return None
+    before = next((one for one in versions.versions(name) if one.version == last.before), None)
+    verdict = versions.read_verdict(before) if before is not None else None
+    if had or before is None or verdict is None or not verdict.promote:
+        return None  # it has had one, or there is no version that could come back
     return Challenger(before, "shadow", 0.0, 0, now, champion.version, "probation")
 
 

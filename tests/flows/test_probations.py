@@ -132,7 +132,9 @@ def test_after_a_promotion_the_version_before_is_a_shadow_of_the_champion(projec
     assert challengers.episodes(project.name)[-1].probation_of == pair[1].version
 
 
-@pytest.mark.parametrize("why", ["not asked for", "too long ago", "rolled back", "first", "never let through"])
+@pytest.mark.parametrize(
+    "why", ["not asked for", "too long ago", "rolled back", "first", "deleted", "never let through"]
+)
 def test_no_probation_is_due(project: Project, pair, why: str):
     """None is asked for, the promotion is older than it would last, a person went back, or nobody could come back."""
     champion, now = pair[1], datetime.now(UTC)
@@ -145,6 +147,8 @@ def test_no_probation_is_due(project: Project, pair, why: str):
         champion = pair[0]
     elif why == "first":
         MlflowClient().set_model_version_tag(project.name, "2", "took_over_from", "")
+    elif why == "deleted":
+        MlflowClient().delete_model_version(project.name, "1")
     else:
         versions.log_verdict(pair[0], replace(VERDICT, outcome="reject"))
 
