@@ -21,7 +21,7 @@ from components.records.scores import Rule
 from components.registry import challengers, fetching, rollout_log
 from components.settings.environment import Environment
 from components.settings.project import Project
-from flows import probations, rollouts
+from flows import notices, probations, rollouts
 from flows.rollback import whoever
 
 COLOURS = {
@@ -91,6 +91,7 @@ def send_away(project: Project, reason: str) -> str:
         return f"the probation of version {step.challenger.champion} of {project.name} is over: {reason}"
     rollout_log.log_step(step)
     rollouts.send_away(step, whoever())
+    notices.note(project, notices.of_rejection(project, step.challenger.version, reason))
     return f"version {step.challenger.version.version} of {project.name} is challenger no more: {reason}"
 
 
@@ -111,6 +112,7 @@ def crown(project: Project) -> str:
     step = _said(running, "promote", f"{whoever()} did not wait for the steps after {place(running)}")
     rollout_log.log_step(step)
     rollouts.crown(step, whoever())
+    notices.note(project, notices.of_promotion(project, running.version, step.reason))
     return f"version {running.version.version} of {project.name} is champion; the endpoint follows by itself"
 
 

@@ -2,11 +2,14 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.common import ProjectFile, Version, connect, join, utc
+
+if TYPE_CHECKING:
+    from components.settings.project import Project
 
 
 def decisions(project: ProjectFile) -> None:
@@ -56,6 +59,7 @@ def rollout(
     from flows.rollout_table import carry_out
 
     carry_out(found, abort=abort, promote=promote)
+    _send(found)
 
 
 def rollback(
@@ -72,14 +76,12 @@ def rollback(
 
     done = roll_back(found, to=to, reason=reason)
     typer.echo("\n".join(sentences(done)))
-    if done.move is not None and found.monitoring.notices.blocks:
+    if done.move is not None:
         from flows import notices
 
         # Written down before Prefect, which may be away, is asked to send it: reconcile sends what it could not.
         notices.note(found, notices.of_rollback(found, done.version, done.move))
-        from flows.sending import send_due
-
-        send_due(found)
+        _send(found)
 
 
 def history(
@@ -121,3 +123,11 @@ def bento(
     from flows.bento import make
 
     typer.echo(make(project.resolve(), version))
+
+
+def _send(project: "Project") -> None:
+    """What was just written down for people is sent, if Prefect answers."""
+    if project.monitoring.notices.blocks:
+        from flows.sending import send_due
+
+        send_due(project)

@@ -23,12 +23,18 @@ from components.registry.moves import Move
 from components.settings.monitoring import EVERY_NOTICE, MonitoringSettings, NoticeSettings
 from components.settings.project import Project
 from flows import notices, sending
+from flows.demo.application import Batch
+from flows.folders import outbox
+from flows.monitor import monitor
 from flows.notice_table import try_out
+from flows.reconcile import reconcile
 from flows.stack.servers import QUIET
 from flows.tasks import notifying
+from tests.browser import open_page
 from tests.flows.harness import Harness
 from tests.flows.receivers import Post, Web, mail_server, web_server
 from tests.flows.small import write_project
+from tests.flows.test_windows import send_rows
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
 
@@ -271,3 +277,56 @@ def test_without_a_server_the_blocks_of_the_local_prefect_are_used(web: Web, tmp
     assert done.returncode == 0, done.stdout + done.stderr
     assert "webhook/alone: received" in done.stdout
     assert web.bodies[0]["project"] == "small-flights"
+
+
+@pytest.mark.slow
+def test_the_monitor_tells_of_a_breach_once_and_reconcile_what_was_not_received(
+    live: Harness, batches: list[Batch], web: Web, tmp_path: Path
+):
+    """The notice leads to the window's report; a window that is measured again tells nobody again."""
+    Webhook(url=web.address).save("watcher", overwrite=True)
+    file = write_project(tmp_path / "project")
+    file.write_text(file.read_text().replace("monitoring:\n", "monitoring:\n  notices: {blocks: [webhook/watcher]}\n"))
+    until = datetime(2012, 11, 1, tzinfo=UTC)
+    for batch in batches[:12]:
+        send_rows(live, batch, until=until, rows=len(batch.rows))
+    web.status = 500
+
+    for _ in range(2):
+        monitor(file, until=until)
+        close_open(live, until)
+    (waiting,) = notices.notice_box(live.project.name).history(live.project.name)
+    web.status = 200
+    reconcile(file)
+
+    (told,) = notices.notice_box(live.project.name).history(live.project.name)
+    assert (waiting.state, waiting.notice.event) == ("waiting", "breach")
+    assert told.state == "told"
+    received = web.bodies[-1]
+    assert received["reason"].startswith("yes, because")
+    assert "/projects/" in received["link"]
+    with open_page(received["link"]) as view:
+        view.page.get_by_text("2012-10-30..2012-11-01").first.wait_for()
+    assert {body["key"] for body in web.bodies} == {told.notice.key}
+
+
+def close_open(live: Harness, until: datetime) -> None:
+    """These rows are made up, and nothing is to be learned from them."""
+    box = outbox(live.project.name)
+    for entry in box.history(live.project.name):
+        if entry.decision.window.end == until and entry.is_open:
+            box.close(entry.decision.id, "stale", "its rows were made up by a test")
+
+
+@pytest.mark.slow
+def test_a_command_tells_of_a_receiver_that_prefect_does_not_know(stack: Harness, tmp_path: Path):
+    """`everfit check` finds it before anything happens that nobody hears of."""
+    file = write_project(tmp_path / "project")
+    file.write_text(file.read_text().replace("monitoring:\n", "monitoring:\n  notices: {blocks: [webhook/absent]}\n"))
+
+    command = [sys.executable, "-m", "flows", "check", str(file)]
+    done = subprocess.run(command, check=False, timeout=200, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "monitoring.notices.blocks wants 'webhook/absent'" in done.stderr
+    assert "take it out of the project file" in done.stderr

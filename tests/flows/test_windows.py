@@ -48,7 +48,7 @@ def test_a_window_with_no_rows_is_a_no(look: Look):
 def test_a_window_with_six_rows_is_a_no(look: Look, live: Harness, batches: list[Batch]):
     """Six rows say nothing about drift, and are not pressed to."""
     six = next(batch for batch in batches if len(batch.rows) >= 6)
-    _send(live, six, until=SIX, rows=6)
+    send_rows(live, six, until=SIX, rows=6)
 
     decision = look(SIX)
 
@@ -61,7 +61,7 @@ def test_a_window_with_six_rows_is_a_no(look: Look, live: Harness, batches: list
 def test_a_window_without_labels_is_decided_on_what_is_known(look: Look, live: Harness, batches: list[Batch]):
     """Drift alone is reason enough: the quality is not known, and no number is made up for it."""
     for batch in batches[:12]:
-        _send(live, batch, until=UNLABELLED, rows=len(batch.rows))
+        send_rows(live, batch, until=UNLABELLED, rows=len(batch.rows))
 
     decision = look(UNLABELLED)
 
@@ -81,7 +81,7 @@ def test_labels_that_contradict_each_other_are_for_a_person_to_look_at(look: Loo
     """
     told: list[tuple[str, int]] = []
     for batch in batches[:12]:
-        ids = _send(live, batch, until=TORN, rows=len(batch.rows))
+        ids = send_rows(live, batch, until=TORN, rows=len(batch.rows))
         told += [(one, label) for one, label in zip(ids, batch.labels, strict=True) if label is not None]
     _label(live, [(one, 1 - label) for one, label in told])
     _label(live, told)
@@ -96,7 +96,7 @@ def test_labels_that_contradict_each_other_are_for_a_person_to_look_at(look: Loo
     assert f"{len(told)} of {len(told)} labelled rows have labels that contradict each other" in decision.reason
 
 
-def _send(live: Harness, batch: Batch, *, until: datetime, rows: int) -> list[str]:
+def send_rows(live: Harness, batch: Batch, *, until: datetime, rows: int) -> list[str]:
     """Rows of a batch, sent as if they were of the day before that moment; their prediction ids."""
     moment = live.project.data.timestamp
     sent = [row | {moment: until - timedelta(hours=20)} for row in batch.rows[:rows]]
