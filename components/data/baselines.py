@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from components.data.blocks import rows_before
 from components.data.kinds import typed_as
 from components.data.splits import sample
-from components.data.windows import read_window, with_columns_of
+from components.data.windows import draw_inputs, with_columns_of
 from components.errors import SchemaMismatch
 from components.records.rows import Schema
 from components.records.watching import Window
@@ -59,27 +59,29 @@ def baseline(project: Project, schema: Schema, window: Window, *, ledger: Path, 
     monitoring = project.monitoring
     if monitoring.reference == "training":
         return None
-    found = _before(project, schema, window, ledger) if monitoring.reference == "previous" else None
-    if monitoring.reference == "same-season":
-        season = Window(window.start - monitoring.season, window.end - monitoring.season)
-        found = read_window(ledger, season, schema=schema)
-        if found.height < monitoring.trigger.min_rows:
-            found = _of_table(project, schema, season, tables)
-    if found is None or found.height < monitoring.trigger.min_rows:
+    if monitoring.reference == "previous":
+        earlier = _before(project, window, ledger)
+    else:
+        earlier = Window(window.start - monitoring.season, window.end - monitoring.season)
+    few, most = monitoring.trigger.min_rows, monitoring.sample_rows
+    count, rows = draw_inputs(ledger, earlier, schema=schema, most=most) if earlier else (0, None)
+    if count < few and earlier and monitoring.reference == "same-season":
+        found = _of_table(project, schema, earlier, tables)
+        count, rows = (0, None) if found is None else (found.height, sample(found, most, SEED))
+    if count < few or rows is None:
         log.info(
             "window compared with the training rows project=%s window=%s wanted=%s rows=%d",
-            *(project.name, window, monitoring.reference, 0 if found is None else found.height),
+            *(project.name, window, monitoring.reference, count),
         )
         return None
-    return Baseline(monitoring.reference, sample(found, monitoring.sample_rows, SEED))
+    return Baseline(monitoring.reference, rows)
 
 
-def _before(project: Project, schema: Schema, window: Window, ledger: Path) -> pl.DataFrame | None:
+def _before(project: Project, window: Window, ledger: Path) -> Window | None:
     rows = project.monitoring.window_rows
-    before: Window | None = Window(window.start - (window.end - window.start), window.start)
     if rows is not None:
-        before = rows_before(ledger, rows, until=window.start)
-    return read_window(ledger, before, schema=schema) if before else None
+        return rows_before(ledger, rows, until=window.start)
+    return Window(window.start - (window.end - window.start), window.start)
 
 
 def _of_table(project: Project, schema: Schema, season: Window, folder: Path) -> pl.DataFrame | None:

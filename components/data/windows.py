@@ -22,6 +22,8 @@ from components.records.watching import Window
 
 # Of two labels of one prediction the last in this order counts.
 LABEL_ORDER = ["received_at", "segment", "position"]
+# Of polars' hashes, which are unsigned and of 64 bits.
+LARGEST_HASH = 2**64 - 1
 # The label's type in a table, as the target has it there.
 LABEL_TYPES: dict[str, Any] = {"binary": pl.Int64, "regression": pl.Float64, "multiclass": pl.String}
 
@@ -61,6 +63,31 @@ def read_answers(folder: Path, window: Window, *, schema: Schema) -> pl.DataFram
     """
     rows = _joined(folder, schema, window.start, window.end)
     return collect_rows(folder, rows.select(pl.col("event_time").alias(schema.timestamp), *_answers(schema)))
+
+
+def draw_inputs(folder: Path, window: Window, *, schema: Schema, most: int) -> tuple[int, pl.DataFrame]:
+    """How many predictions the champion made in the window, and the inputs of at most so many of them.
+
+    Drawn by the hash of their ids, so that they are the same ones in whatever order the table's files hold them, and
+    most of a large window is never in memory.
+
+    Args:
+        folder: The project's ledger folder.
+        window: Stretch of event time, UTC; the end is not part of it.
+        schema: Names and types of the columns.
+        most: Rows that are wanted.
+
+    Raises:
+        LedgerError: If the tables cannot be read with this schema.
+        DataError: If the window has no zone.
+    """
+    rows = _answered_in(folder, schema, window.start, window.end)
+    count = int(collect_rows(folder, rows.select(pl.len())).item())
+    drawn = rows.select(pl.col("prediction_id").hash(seed=0).alias("drawn"), *_raw(schema, is_strict=False))
+    # A tenth and a hundred more than wanted, because a hash hits a share and not a number.
+    if count > 1.1 * most + 100:
+        drawn = drawn.filter(pl.col("drawn") <= int((1.1 * most + 100) / count * LARGEST_HASH))
+    return count, collect_rows(folder, drawn).sort("drawn").head(most).drop("drawn")
 
 
 def labelled_rows(
@@ -126,15 +153,21 @@ def _joined(
     folder: Path, schema: Schema, start: datetime | None, end: datetime, variants: tuple[str, ...] = (CHAMPION,)
 ) -> pl.LazyFrame:
     """These variants' predictions from `start` to before `end`, with what is known of their labels, oldest first."""
+    rows = _answered_in(folder, schema, start, end, variants)
+    labels = _labels_of(rows.select("prediction_id"), scan_table(folder, LABELS))
+    return rows.join(labels, on="prediction_id", how="left").sort("event_time", "prediction_id")
+
+
+def _answered_in(
+    folder: Path, schema: Schema, start: datetime | None, end: datetime, variants: tuple[str, ...] = (CHAMPION,)
+) -> pl.LazyFrame:
+    """These variants' predictions from `start` to before `end`, in no order."""
     for time in (start, end):
         if time is not None and time.tzinfo is None:
             raise DataError(f"the ledger's times are UTC, but {time} has no zone; give it one, such as {time}+00:00")
     rows = with_columns_of(scan_table(folder, PREDICTIONS), known_types(PREDICTIONS, schema))
     rows = rows.filter(pl.col("variant").is_in(variants), pl.col("event_time") < end)
-    if start is not None:
-        rows = rows.filter(pl.col("event_time") >= start)
-    labels = _labels_of(rows.select("prediction_id"), scan_table(folder, LABELS))
-    return rows.join(labels, on="prediction_id", how="left").sort("event_time", "prediction_id")
+    return rows if start is None else rows.filter(pl.col("event_time") >= start)
 
 
 def newest_labels(labels: pl.LazyFrame) -> pl.LazyFrame:
