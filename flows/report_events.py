@@ -76,7 +76,8 @@ def _state(one: Made, known: Registry) -> VersionState:
     left = [move for move in known.moves if move.before == one.version]
     if known.moves and known.moves[-1].version == one.version:
         return "live"
-    if any(episode.version == one.version and not episode.ending for episode in known.episodes):
+    running = [episode for episode in known.episodes if not episode.ending and episode.probation_of is None]
+    if any(episode.version == one.version for episode in running):
         return "challenger"
     if left:
         return "rolled back" if left[-1].is_rollback else "replaced"
@@ -110,9 +111,15 @@ def _of_moves(entries: Sequence[DecisionEntry], known: Registry) -> Iterator[Loo
 
 def _of_rollouts(known: Registry) -> Iterator[LoopEvent]:
     for episode in known.episodes:
+        watched = episode.probation_of
+        what = "its rollout" if watched is None else f"the probation of v{watched}"
         for step in episode.steps:
+            if watched is not None:
+                detail = f"v{watched} is on probation; this version answers unseen beside it"
+                yield LoopEvent(step.since, "rollout", episode.version, detail)
+                continue
             share = f" of {step.share:.0%}" if step.variant == "canary" else ""
             yield LoopEvent(step.since, "rollout", episode.version, f"{step.variant}{share}, step {step.step}")
         if episode.until is not None:
-            detail = f"its rollout ended, {episode.ending}: {episode.reason}"
+            detail = f"{what} ended, {episode.ending}: {episode.reason}"
             yield LoopEvent(episode.until, "rollout", episode.version, detail)

@@ -256,3 +256,18 @@ def test_what_happened_is_told_in_order_with_rollouts_and_rollbacks():
     }
     assert len(found[1].lives) == 2
     assert (found[1].auc, found[2].auc) == (0.71, 0.7)
+
+
+def test_a_probation_is_told_and_makes_nobody_a_challenger():
+    """The version before answers unseen beside the new champion: it is replaced, and not on its way back."""
+    one = ModelVersion("m", 1, "run", "0" * 64)
+    days = [START + timedelta(days=day) for day in range(4)]
+    made = tuple(Made(number, days[number - 1], "why", None, "promote", "said", 0.7, "") for number in (1, 2))
+    moves = (Move(1, None, days[0], "first"), Move(2, 1, days[1], "better"))
+    shadow = Challenger(one, "shadow", 0.0, 0, days[2], 2, "probation")
+    known = Registry(made, (), moves, (Episode(1, (shadow,)),))
+
+    events = told_events([], known)
+
+    assert [version.state for version in told_versions(known, {})] == ["replaced", "live"]
+    assert events[-1].detail == "v2 is on probation; this version answers unseen beside it"
