@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from components.cost.costs import serving_cost
-from components.monitoring.expected import expected_quality
+from components.monitoring.expected import Expected, anchored, expected_quality
 from components.monitoring.intervals import interval
 from components.monitoring.quality import answered
+from components.monitoring.references import reference_rows
 from components.records.models import ModelFiles
 from components.records.rows import Schema
 from components.records.watching import WindowFacts
@@ -38,11 +39,12 @@ def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, pro
 
     Returns:
         Calibration, and quality with its interval, from `trigger.min_labelled_rows` labels on; expected quality for any
-        number of rows. Neither quality is there without an interval. `label_delay_hours` counts a label that came
-        before its prediction as one that came at once.
+        number of rows, on the scale of `facts.reference_quality` where that is known. Neither quality is there without
+        an interval. `label_delay_hours` counts a label that came before its prediction as one that came at once.
 
     Raises:
         ProjectFileError: If the project's metric is unknown.
+        ModelRefused: If the version cannot answer its own training rows.
     """
     facts = replace(facts, training_cost=files.metrics.get("training_cost"))
     if frame.is_empty():
@@ -52,7 +54,7 @@ def answer_facts(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, pro
     facts = _with_requests(facts, frame, project)
     if labelled.height >= project.monitoring.trigger.min_labelled_rows:
         facts = _with_quality(facts, labelled, files.schema, project.evaluation.metric)
-    expected = expected_quality(frame, files.schema, project.evaluation.metric)
+    expected = _expected(facts, frame, files, project.evaluation.metric)
     if expected is None:
         return facts
     return replace(facts, expected_quality=expected.value, expected_low=expected.low, expected_high=expected.high)
@@ -62,6 +64,14 @@ def labelled_answers(frame: pl.DataFrame) -> pl.DataFrame:
     """Label and answer of each row whose label has come, without its inputs."""
     looked_at = [name for name in LOOKED_AT if name in frame.columns]
     return frame.select(looked_at).filter(pl.col("label").is_not_null())
+
+
+def _expected(facts: WindowFacts, frame: pl.DataFrame, files: ModelFiles, metric: str) -> Expected | None:
+    expected = expected_quality(frame, files.schema, metric)
+    if expected is None or facts.reference_quality is None:
+        return expected
+    usual = expected_quality(reference_rows(files), files.schema, metric)
+    return expected if usual is None else anchored(expected, usual, facts.reference_quality, metric)
 
 
 def _with_labels(facts: WindowFacts, frame: pl.DataFrame, labelled: pl.DataFrame) -> WindowFacts:

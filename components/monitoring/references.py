@@ -50,6 +50,20 @@ def reference_answers(files: ModelFiles, reference: pl.DataFrame) -> Array:
     return _as_column(ask(open_graph(files), fed, files, output), files)
 
 
+def reference_rows(files: ModelFiles) -> pl.DataFrame:
+    """`prediction`, and `probability` or `probabilities`, of the version's own training rows, as a window has them.
+
+    Raises:
+        ModelRefused: If the graph cannot be run on them.
+    """
+    with _refusing(files):
+        fed = feeds(pl.read_parquet(files.reference), files.schema)
+    graph = open_graph(files)
+    chances = {"binary": ["probability"], "multiclass": ["probabilities"], "regression": []}[files.schema.target_kind]
+    found = {name: ask(graph, fed, files, name) for name in ("prediction", *chances)}
+    return pl.DataFrame({name: pl.Series(values.astype(np.float64).tolist()) for name, values in found.items()})
+
+
 def answers_of(window: pl.DataFrame, files: ModelFiles) -> Array:
     """One column that stands for the predictions of a window, shape (rows,).
 

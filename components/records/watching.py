@@ -94,7 +94,8 @@ class WindowFacts:
         breaks: Schema checks that the window fails, one sentence each.
         quality_low: Lower end of the 95 % interval of `quality`; None where that is.
         quality_high: Upper end.
-        expected_quality: The metric as the version's own calibrated probabilities let expect it, without labels; None
+        expected_quality: The metric as the version's own probabilities let expect it without labels, on the scale of
+            `reference_quality` (that value, moved by what is expected to differ from the training rows); None
             where the metric or the target does not allow it.
         expected_low: Lower end of its 95 % interval.
         expected_high: Upper end.

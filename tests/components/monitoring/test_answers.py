@@ -14,6 +14,7 @@ from components.records.models import ModelFiles, ModelVersion
 from components.records.rows import Column, Schema, TargetKind
 from components.records.watching import Window, WindowFacts
 from components.settings.project import Project
+from tests.components.monitoring.made import answered, files_of, rows
 
 WINDOW = Window(datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 6, 15, tzinfo=UTC))
 CLASSES = ("early", "late", "never")
@@ -116,6 +117,21 @@ def test_without_labels_the_quality_is_expected_and_the_delay_unknown():
     assert (found.quality, found.calibration_error, found.label_delay_hours) == (None, None, None)
     assert found.label_coverage == 0
     assert found.expected_quality == facts(window(2_000)).expected_quality
+
+
+def test_what_is_expected_stands_beside_the_registration_by_what_the_training_rows_let_expect(tmp_path: Path):
+    """A version that is too modest about itself has lost nothing before anything happened; harder rows are a loss."""
+    files = files_of(tmp_path)
+    registered = replace(NOTHING, reference_quality=files.metrics["roc_auc"])
+    usual, harder = answered(rows(2_000)), answered(rows(2_000).with_columns(temp=pl.col("temp") / 10 + 9))
+
+    same = answer_facts(registered, usual, files, project())
+    worse = answer_facts(registered, harder, files, project())
+    alone = answer_facts(NOTHING, usual, files, project())
+
+    assert same.expected_low < 0.7 < same.expected_high  # as registered, though the probabilities let expect more
+    assert alone.expected_low > 0.9
+    assert worse.expected_high < 0.6
 
 
 def test_labels_of_one_class_leave_the_area_open_and_tell_the_calibration():

@@ -13,7 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.preprocessing import OrdinalEncoder
 
 from components.errors import ProjectFileError
-from components.monitoring.expected import expected_quality
+from components.monitoring.expected import Expected, anchored, expected_quality
 from components.monitoring.quality import Answered, answered, outputs_of
 from components.records.rows import Column, Schema
 from components.settings.reading import load_project
@@ -150,6 +150,15 @@ def test_flipped_labels_are_not_seen(flights: pl.DataFrame):
     assert after == before
     assert after is not None
     assert true_quality(flipped, "roc_auc") < 0.5 < after.low
+
+
+def test_an_expectation_is_moved_by_what_the_version_is_wrong_about_everywhere():
+    """It stays within what the metric can be."""
+    usual, window = Expected(0.6, 0.55, 0.65), Expected(0.5, 0.45, 0.8)
+
+    found = anchored(window, usual, 0.9, "roc_auc")
+
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.75, 1.0))
 
 
 @pytest.mark.parametrize(
