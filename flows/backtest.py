@@ -42,8 +42,8 @@ def backtest(
     project = load_project(project_file)
     contenders = backtesting.read_policies(project, policies or [])
     past = backtesting.read_past(project, source, begin, label_delay)
-    backtesting.make_models(past, contenders)
-    found = replace(backtesting.replay_policies(past, contenders), seconds=time.monotonic() - begun)
+    made = backtesting.make_models(past, contenders)
+    found = replace(backtesting.replay_policies(past, contenders, made), seconds=time.monotonic() - begun)
     if output is not None:
         backtesting.write_backtest(found, output)
     return found

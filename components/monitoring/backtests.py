@@ -126,7 +126,7 @@ def tally(found: Replay, scores: Sequence[Score], metric: str, *, base: float | 
         seconds=sum(trial.seconds for trial in found.trials),
         cost=sum(trial.cost for trial in found.trials),
         quality=quality,
-        gain=None if quality is None or base is None else -loss_of(metric, quality, base),
+        gain=None if quality is None or base is None else 0.0 - loss_of(metric, quality, base),
         scores=tuple(scores),
     )
 

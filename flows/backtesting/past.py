@@ -10,7 +10,7 @@ import polars as pl
 
 from components.data.compaction import compact, table_path
 from components.data.kinds import typed
-from components.data.ledger import CHAMPION, LABELS, PREDICTIONS
+from components.data.ledger import CHAMPION, LABELS, PREDICTIONS, segment_folder
 from components.data.privacy import can_teach
 from components.data.sources import read_source
 from components.data.windows import newest_labels, read_window, scan_table
@@ -61,7 +61,8 @@ class Past:
 
 def has_logged(project: Project) -> bool:
     """Whether the ledger holds answers of the project's model."""
-    return table_path(Environment().ledger(project.name), PREDICTIONS).exists()
+    ledger = Environment().ledger(project.name)
+    return table_path(ledger, PREDICTIONS).exists() or any(segment_folder(ledger).glob("*"))
 
 
 def logged_past(project: Project, folder: Path, *, begin: datetime | None, label_delay: timedelta | None) -> Past:

@@ -49,7 +49,7 @@ def as_it_was(name: str, windows: Sequence[Window], shelf: Shelf, project: Proje
         seconds=None,
         cost=None,
         quality=quality,
-        gain=None if quality is None or base is None else -loss_of(project.evaluation.metric, quality, base),
+        gain=None if quality is None or base is None else 0.0 - loss_of(project.evaluation.metric, quality, base),
         scores=tuple(found),
     )
 

@@ -26,6 +26,10 @@ ANSWERS = (
 )
 
 
+# Digest of the settings, moment, and key of the champion whose weights it begins with.
+Order = tuple[str, datetime, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model of a replay.
@@ -76,23 +80,28 @@ class Shelf:
         frame: The same in memory, by event time.
         bench: Where models are made.
         timestamp: Name of the column with the event time.
+        orders: What came of each order: its settings, moment and champion, as `made` notes them.
+        models: The models that were asked for, by their numbers.
     """
 
     past: Past
     frame: pl.DataFrame
     bench: Workbench
     timestamp: str
+    orders: dict[Order, Made | EverfitError] = field(default_factory=dict)
     models: dict[int, Model] = field(default_factory=dict)
-    _made: dict[tuple[str, datetime, str], Made | EverfitError] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _answers: dict[int, AnsweredRows] = field(default_factory=dict)
     _verdicts: dict[tuple[int, int, str], Verdict] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, project: Project, past: Past, bench: Workbench) -> "Shelf":
-        """The shelf with the rows read and no model on it."""
+    def of(
+        cls, project: Project, past: Past, bench: Workbench, orders: dict[Order, Made | EverfitError] | None = None
+    ) -> "Shelf":
+        """The shelf with the rows read, no model on it, and what came of orders before."""
         timestamp = project.data.timestamp
-        return cls(past, pl.read_parquet(past.rows).sort(timestamp, maintain_order=True), bench, timestamp)
+        frame = pl.read_parquet(past.rows).sort(timestamp, maintain_order=True)
+        return cls(past, frame, bench, timestamp, orders or {})
 
     def put(self, model: Model) -> Model:
         """The model, from now on known by its number."""
@@ -123,12 +132,12 @@ class Shelf:
     def made(self, project: Project, until: datetime, champion: Made | None = None) -> Made:
         """The same as it lies on disk, made once; a failure is not tried again."""
         order = (digest(project), until, champion.key if champion else "")
-        if order not in self._made:
+        if order not in self.orders:
             try:
-                self._made[order] = self.bench.candidate(project, until, self._live(project, until), champion)
+                self.orders[order] = self.bench.candidate(project, until, self._live(project, until), champion)
             except EverfitError as err:
-                self._made[order] = err
-        found = self._made[order]
+                self.orders[order] = err
+        found = self.orders[order]
         if isinstance(found, EverfitError):
             raise found
         return found

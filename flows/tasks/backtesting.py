@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from components.data.blocks import blocks
-from components.errors import DataError, ModelError
+from components.errors import DataError, EverfitError, ModelError
 from components.evaluation.metrics import metric_named
 from components.monitoring.backtest_page import backtest_page
 from components.monitoring.backtests import Backtest, as_json, mean_quality, tally
@@ -24,10 +24,10 @@ from components.settings.environment import Environment
 from components.settings.project import Project
 from components.settings.reading import load_policy
 from flows.backtesting import past as history
-from flows.backtesting.making import Workbench
+from flows.backtesting.making import Made, Workbench
 from flows.backtesting.past import Past
 from flows.backtesting.scoring import as_it_was, scores
-from flows.backtesting.shelf import Shelf
+from flows.backtesting.shelf import Order, Shelf
 from flows.backtesting.world import PolicyWorld
 from flows.tasks.policy import step
 
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 NEVER, ALWAYS, LOGGED = "never", "every window", "as it was"
 # Two trainings at a time, each on one thread: what a laptop of two cores can carry.
 FITS_AT_ONCE = 2
+
+Orders = dict[Order, Made | EverfitError]
 
 
 @step
@@ -63,29 +65,32 @@ def read_past(project: Project, source: str | None, begin: datetime | None, labe
 
 
 @step
-def make_models(past: Past, contenders: dict[str, Project]) -> None:
-    """Every model that a retraining could have made, two at a time; one that fails is told where it is asked for."""
+def make_models(past: Past, contenders: dict[str, Project]) -> Orders:
+    """Every model that a retraining could have made, two at a time; what came of each, failures among them."""
     shelf = _shelf(past, next(iter(contenders.values())))
-    orders = {
+    wanted = {
         (project.monitoring.retrain.model_dump_json(), window.end): past.project(project)
         for project in contenders.values()
         if project.monitoring.retrain.start == "scratch"  # else it depends on which model is live
         for window in _windows(past, project)
     }
 
-    def make(order: tuple[str, datetime]) -> None:
-        with suppress(DataError, ModelError):
-            shelf.made(orders[order], order[1])
+    def make(wish: tuple[str, datetime]) -> None:
+        with suppress(DataError, ModelError):  # told where the model is asked for
+            shelf.made(wanted[wish], wish[1])
 
     with ThreadPoolExecutor(FITS_AT_ONCE) as pool:
-        list(pool.map(make, orders))
+        if past.logged is None:
+            pool.submit(shelf.bench.first, past.begin)  # should it fail, the replay says so
+        list(pool.map(make, wanted))
+    return shelf.orders
 
 
 @step
-def replay_policies(past: Past, contenders: dict[str, Project]) -> Backtest:
+def replay_policies(past: Past, contenders: dict[str, Project], orders: Orders) -> Backtest:
     """What each policy would have done, beside never and every window, and how good that would have been."""
     one = next(iter(contenders.values()))
-    shelf = _shelf(past, one)
+    shelf = _shelf(past, one, orders)
     first = shelf.first(past.project(one), history.first_logged(one, past) if past.logged else None).number
     replays = [_replay(Strategy(NEVER, never, looks=False), past, one, shelf, first)]
     for name, project in _always(contenders).items():
@@ -148,8 +153,8 @@ def _windows(past: Past, project: Project) -> list[Window]:
     return blocks(times, rows, start=past.begin)
 
 
-def _shelf(past: Past, project: Project) -> Shelf:
-    return Shelf.of(project, past, Workbench(past.project(project), _folder(project) / "models"))
+def _shelf(past: Past, project: Project, orders: Orders | None = None) -> Shelf:
+    return Shelf.of(project, past, Workbench(past.project(project), _folder(project) / "models"), orders)
 
 
 def _folder(project: Project) -> Path:
