@@ -36,7 +36,7 @@ def measure_sizes(
 def _shift(name: str, now: Array, then: Array, threshold: float) -> Shift:
     is_number = now.dtype.kind == "f"
     test, kind = (wasserstein_stat_test, "num") if is_number else (jensenshannon_stat_test, "cat")
-    sides = (pd.Series(each).replace([-np.inf, np.inf], np.nan).dropna() for each in (then, now))
+    sides = (pd.Series(each[~np.isnan(each)] if is_number else each) for each in (then, now))
     size = float(test(*sides, ColumnType(kind), threshold).drift_score)
     method = NUMBER_METHOD if is_number else CATEGORY_METHOD
     return Shift(name, method, 0.0 if np.isnan(size) else min(size, LARGEST), threshold)
