@@ -85,45 +85,48 @@ def measure(
         ModelRefused: If the version cannot answer its own reference rows.
     """
     _check_times(window)
-    metric = project.evaluation.metric
-    metric_named(metric)
+    metric_named(project.evaluation.metric)
     labelled = labelled_answers(frame) if frame.height else frame
-    empty = WindowFacts(
-        window=window,
-        version=files.version.version,
-        rows=frame.height,
-        labelled_rows=labelled.height,
-        reference_quality=files.metrics.get(metric),
-        trained_until=_newest_time(files),
-        reference=baseline.name if baseline else "training",
-        requests=requests.asked if requests else None,
-        failed_requests=requests.failed if requests else None,
-        counted=requests.counted if requests else None,
-    )
-    empty = answer_facts(empty, frame, files, project)
+    known = _known(frame, files, project, window, baseline, requests)
+    facts = answer_facts(replace(known, labelled_rows=labelled.height), frame, files, project)
     if frame.is_empty():
         log.info("window measured project=%s window=%s rows=0", project.name, window)
-        return empty
-    drawn = labelled if empty.quality is not None else labelled.clear()
+        return facts
+    drawn = labelled if facts.quality is not None else labelled.clear()
     found = _look(frame, drawn, files, project, baseline, draws=workspace is not None)
-    facts = _facts(empty, found, project)
+    facts = _facts(facts, found, project)
     if workspace is not None and out is not None and frame.height >= REPORT_ROWS:
-        page = tell(
-            facts,
-            project,
-            shifts=found.shifts,
-            columns=found.columns,
-            runs=found.runs,
-            workspace=workspace,
-            out=out,
-        )
-        facts = replace(facts, report=str(page))
+        told = {"shifts": found.shifts, "columns": found.columns, "runs": found.runs}
+        facts = replace(facts, report=str(tell(facts, project, **told, workspace=workspace, out=out)))
     log.info(
         "window measured project=%s window=%s rows=%d labelled=%d drift_share=%s quality=%s broken=%d",
         *(project.name, window, facts.rows, facts.labelled_rows, facts.drift_share, facts.quality),
         len(facts.broken_columns),
     )
     return facts
+
+
+def _known(
+    frame: pl.DataFrame,
+    files: ModelFiles,
+    project: Project,
+    window: Window,
+    baseline: Baseline | None,
+    requests: Requests | None,
+) -> WindowFacts:
+    """What is known of the window before its rows are looked at."""
+    return WindowFacts(
+        window=window,
+        version=files.version.version,
+        rows=frame.height,
+        labelled_rows=0,
+        reference_quality=files.metrics.get(project.evaluation.metric),
+        trained_until=_newest_time(files),
+        reference=baseline.name if baseline else "training",
+        requests=requests.asked if requests else None,
+        failed_requests=requests.failed if requests else None,
+        counted=requests.counted if requests else None,
+    )
 
 
 def _check_times(window: Window) -> None:
@@ -213,10 +216,10 @@ def _answers(labelled: pl.DataFrame, files: ModelFiles, rows: int) -> pd.DataFra
     return pd.DataFrame(columns)
 
 
-def _facts(empty: WindowFacts, found: _Measurement, project: Project) -> WindowFacts:
+def _facts(known: WindowFacts, found: _Measurement, project: Project) -> WindowFacts:
     """The facts so far, with what may be said about drift at this number of rows."""
     facts = replace(
-        empty,
+        known,
         broken_columns=tuple(column.name for column in found.columns if column.broken),
         breaks=found.breaks,
     )

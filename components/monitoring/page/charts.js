@@ -170,7 +170,7 @@ const charts = (() => {
   }
 
   function drawCost(id) {
-    put(id, [plain("serving", "serving_cost", ",.4~f", { color: "loop", bar: true }), plain("training", "training_cost", ",.4~f", { color: "static", bar: true })], { barmode: "stack", yaxis: { rangemode: "tozero" } });
+    put(id, [plain("serving", "serving_cost", ",.4~f", { color: "loop", bar: true }), plain("training", "training_cost", ",.4~f", { color: "static", bar: true })], { barmode: "stack", yaxis: { rangemode: "tozero", exponentformat: "none" } });
   }
 
   const PLACES = {
