@@ -3,13 +3,16 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test format check lock clean
+.PHONY: help demo test prove format check lock clean
 
 PYTHON ?= python3
 # For example: make test PYTEST_ARGS="tests/components -x"
 PYTEST_ARGS ?=
 # For example: make demo DEMO_ARGS="--keep"
 DEMO_ARGS ?=
+
+# Which tests `make test` runs.
+MARKS = not demo and not slow
 
 BIN := .venv/bin
 # Written when everything is installed; older than the lock or the ranges means: install again.
@@ -29,11 +32,15 @@ help:  ## List the verbs
 demo: $(READY)  ## Set up, start the servers and replay a year of flights
 	@$(BIN)/everfit demo $(DEMO_ARGS)
 
-test: $(READY)  ## Set up and run the tests
+test: $(READY)  ## Set up and run the tests but the slow ones
 	@if [ -n '$(PYTEST_ARGS)' ]; then exec $(BIN)/python -m pytest $(PYTEST_ARGS); fi
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flows
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/flows -m '$(MARKS)'
 	# The flows share one stack of real servers, so they share one process.
-	$(BIN)/python -m pytest tests/flows
+	$(BIN)/python -m pytest tests/flows -m '$(MARKS)'
+
+# What takes more than ten seconds: kills under load, simulations, whole backtests. The demo has a marker of its own.
+prove: MARKS = not demo
+prove: test  ## The same with the slow proofs among them, as CI does
 
 format: $(READY)  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format
