@@ -3,11 +3,13 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import mlflow
 import psutil
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -20,6 +22,17 @@ from flows.stack import state
 from flows.stack.ports import free_port
 
 T = TypeVar("T")
+
+
+@contextmanager
+def another_registry() -> Iterator[None]:
+    """Afterwards MLflow points where it did before: the session's stack is connected to once."""
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
 
 
 @dataclass

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -33,6 +32,7 @@ from flows.tasks import advancing
 from tests.components.data.ledgers import SCHEMA, asked, micros, told
 from tests.components.registry.conftest import hand_over
 from tests.components.registry.test_rollbacks import bare
+from tests.flows.harness import another_registry
 
 VERDICT = Verdict("promote", "good", "roc_auc", 0.7, 0.69, 0.001, 0.02, rows=900, table_sha256="a" * 64)
 DAY = timedelta(days=1)
@@ -41,18 +41,15 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """A registry in a file of the module's own; afterwards MLflow points where it did before."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     home = tmp_path_factory.mktemp("probations")
     (home / "mlflow").mkdir(parents=True)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, another_registry():
         patch.setenv("EVERFIT_HOME", str(home))
         patch.setenv("EVERFIT_SERVICE_URL", "http://127.0.0.1:9")
         patch.delenv("EVERFIT_TRACKING_URI", raising=False)
         made = Environment()
         tracking.connect(made)
         yield made
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
 
 
 @pytest.fixture

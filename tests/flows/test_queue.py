@@ -25,8 +25,9 @@ from tests.flows.small import BEGIN, NAME
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900), pytest.mark.slow]
 
-WINDOW = timedelta(days=2)
-FIRST, SECOND, THIRD = (BEGIN + WINDOW * number for number in (3, 4, 5))
+# Ends of windows that no other module of the session decides on: what was decided on is announced to nobody again.
+SENT_FROM = BEGIN + timedelta(days=9, hours=6)
+FIRST, SECOND, THIRD = (SENT_FROM + timedelta(days=days) for days in (2, 3, 4))
 
 
 def test_breaches_while_a_retraining_runs_wait_as_one(live: Harness, batches: list[Batch]):
@@ -36,7 +37,7 @@ def test_breaches_while_a_retraining_runs_wait_as_one(live: Harness, batches: li
     follows when the first has ended; or it is stale, if that has replaced the version it was measured under.
     """
     application = Application(live.environment.service, timedelta(0))
-    list(application.send_all(due(batches, BEGIN + WINDOW * 2, WINDOW * 3)))
+    list(application.send_all(due(batches, SENT_FROM, THIRD - SENT_FROM)))
     application.send_labels(THIRD)
 
     _monitor_killed(live, FIRST)

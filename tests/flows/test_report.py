@@ -26,6 +26,7 @@ from flows.report_events import Registry, told_events, told_versions
 from tests.browser import open_page
 from tests.components.data.ledgers import asked, micros, told
 from tests.components.registry.conftest import hand_over
+from tests.flows.harness import another_registry
 from tests.flows.small import write_project
 from tests.flows.test_cli import everfit
 
@@ -89,7 +90,7 @@ def answered(ledger: Ledger, schema: Schema, number: int) -> list[str]:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Environment]]:
     """A project with a champion in a registry of files, and two weeks of answers whose labels came late."""
     folder = tmp_path_factory.mktemp("watched")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, another_registry():
         for name in ("EVERFIT_TRACKING_URI", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             patch.delenv(name, raising=False)
         patch.setenv("EVERFIT_HOME", str(folder / "home"))

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-import mlflow
 import polars as pl
 import pytest
 from mlflow import MlflowClient
@@ -21,6 +20,7 @@ from components.settings.project import Project
 from components.settings.reading import load_project
 from flows.tasks import building
 from tests.components.data.rides import BEGIN, project, rides
+from tests.flows.harness import another_registry
 from tests.flows.plain import Plain
 from tests.flows.small import NAME, YAML, write_project
 
@@ -66,12 +66,10 @@ def test_a_training_that_is_no_retraining_begins_with_chance(asked: Project):
 @pytest.fixture
 def plain(tmp_path: Path) -> Iterator[Plain]:
     """A home folder without servers, whose registry is asked here, too."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     made = Plain(tmp_path / "home", write_project(tmp_path / "project"))
-    tracking.connect(Environment(home=made.home, tracking_uri=None))
-    yield made
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    with another_registry():
+        tracking.connect(Environment(home=made.home, tracking_uri=None))
+        yield made
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 
@@ -26,6 +25,7 @@ from flows import rollouts
 from tests.components.data.ledgers import SCHEMA, asked, micros, told
 from tests.components.registry.conftest import hand_over
 from tests.components.registry.test_rollbacks import bare
+from tests.flows.harness import another_registry
 
 VERDICT = Verdict("promote", "good", "roc_auc", 0.7, 0.69, 0.001, 0.02, rows=900, table_sha256="a" * 64)
 NOW = datetime.now(UTC)
@@ -35,13 +35,11 @@ SETTINGS = RolloutSettings(mode="shadow", step=timedelta(seconds=1), min_rows=10
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[Environment]:
     """A registry in a file of the test's own; afterwards MLflow points where it did before."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     made = Environment(home=tmp_path / "home", tracking_uri=None, service_url="http://127.0.0.1:9")
     (tmp_path / "home" / "mlflow").mkdir(parents=True)
-    tracking.connect(made)
-    yield made
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    with another_registry():
+        tracking.connect(made)
+        yield made
 
 
 @pytest.fixture

@@ -41,4 +41,4 @@ def test_decisions_tell_verdict_trigger_reason_and_outcome(
     assert "by quality" in lines[5]
     assert "yes, because in 2013-05-01..2013-05-08 roc_auc was 0.6000" in told
     assert "done, promote: 0.0100 better" in told
-    assert "because the last retraining was asked for 7 days ago (2013-05-08), and it rests 28 days" in told
+    assert "because the last retraining was asked for 7 days ago (2013-05-08), and it rests 14 days" in told
