@@ -98,6 +98,16 @@ def with_rule(verdict: Verdict, rule: Rule) -> Verdict:
     return replace(verdict, outcome=outcome, reason=f"{rule.detail}; {_end(outcome)}", rules=rules)
 
 
+def gain_of(verdict: Verdict) -> float | None:
+    """How much better the candidate was than the champion, in the metric; positive is better. None without one."""
+    if verdict.champion is None:
+        return None
+    difference = verdict.candidate - verdict.champion
+    if not math.isfinite(difference):
+        return None
+    return -difference if metric_named(verdict.metric).lower_is_better else difference
+
+
 def _on_values(
     metric: Metric,
     found: Comparison,

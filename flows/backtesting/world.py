@@ -11,11 +11,11 @@ from components.data.splits import sample
 from components.errors import DataError, ModelError
 from components.evaluation.comparing import compare
 from components.evaluation.contest import Contender, known_classes, widened
+from components.evaluation.judging import gain_of
 from components.evaluation.metrics import metric_named
 from components.evaluation.truths import true_answers
 from components.monitoring.measure import measure
 from components.monitoring.replaying import Hindsight, Trial
-from components.records.scores import Verdict
 from components.records.watching import Window, WindowFacts
 from components.settings.project import Project
 from flows.backtesting.shelf import AnsweredRows, Shelf, columns_of
@@ -69,7 +69,7 @@ class PolicyWorld:
         verdict = self._shelf.verdict(candidate, champion, self._evaluation)
         seconds = candidate.made.fitted.seconds
         price = training_cost(seconds, self._settings.cost.train_hour)
-        return Trial(candidate.number, verdict.outcome, verdict.reason, _gain(verdict), seconds, price)
+        return Trial(candidate.number, verdict.outcome, verdict.reason, gain_of(verdict), seconds, price)
 
     def hindsight(self, window: Window, live: int) -> Hindsight | None:
         """What a retraining was worth afterwards, with all labels; None with too few of them, or if it fails."""
@@ -110,11 +110,3 @@ def _as_logged(rows: AnsweredRows, live: int, window: Window, shelf: Shelf) -> p
         received_at=when,
         latency_ms=pl.lit(None, dtype=pl.Float64),
     )
-
-
-def _gain(verdict: Verdict) -> float | None:
-    """How much better the candidate was on the judge's rows, whatever the metric's direction."""
-    if verdict.champion is None:
-        return None
-    gain = verdict.candidate - verdict.champion
-    return -gain if metric_named(verdict.metric).lower_is_better else gain

@@ -1,9 +1,7 @@
 """Tasks that carry a decision out: take it from the outbox, see whether it still holds, and end it there."""
 
-import math
-
 from components.data.decisions import DecisionEntry
-from components.evaluation.metrics import metric_named
+from components.evaluation.judging import gain_of
 from components.records.models import ModelVersion
 from components.records.scores import Verdict
 from components.registry import outcomes, tracking
@@ -48,16 +46,6 @@ def finish(project: Project, decision_id: str, run_id: str, verdict: Verdict, ve
     _end(project, decision_id, run_id, verdict, version)
 
 
-def gain(verdict: Verdict) -> float | None:
-    """How much better the candidate was than the champion, in the metric; positive is better. None without one."""
-    if verdict.champion is None:
-        return None
-    difference = verdict.candidate - verdict.champion
-    if not math.isfinite(difference):
-        return None
-    return -difference if metric_named(verdict.metric).lower_is_better else difference
-
-
 def _end(project: Project, decision_id: str, run_id: str, verdict: Verdict, version: ModelVersion) -> None:
     outbox(project.name).finish(
         decision_id,
@@ -65,7 +53,7 @@ def _end(project: Project, decision_id: str, run_id: str, verdict: Verdict, vers
         verdict.reason,
         version.version,
         run_id=run_id,
-        gain=gain(verdict),
+        gain=gain_of(verdict),
         cost=outcomes.training_cost(version),
     )
 

@@ -10,7 +10,7 @@ import pytest
 from components.errors import ProjectFileError
 from components.evaluation.evidence import Answered, JudgedRows, LabelledRows, RowAnswers
 from components.evaluation.intervals import Answers
-from components.evaluation.judging import judge, unanswered, with_rule
+from components.evaluation.judging import gain_of, judge, unanswered, with_rule
 from components.evaluation.metrics import METRICS
 from components.records.scores import Rule
 from components.settings.evaluation import EvaluationSettings
@@ -343,3 +343,16 @@ def test_the_same_contest_gives_the_same_verdict(metric):
 
     assert verdict == judge(*sides, settings)
     assert msgspec.json.decode(msgspec.json.encode(verdict), type=type(verdict)) == verdict
+
+
+@pytest.mark.parametrize(("metric", "gain"), [("roc_auc", 0.1), ("log_loss", -0.1)])
+def test_a_gain_is_positive_where_the_candidate_is_better(metric: str, gain: float):
+    """Whatever the metric's direction; without a champion, or without a finite number, there is none."""
+    model, _, rows = contestants(1)
+    verdict = replace(judge(model, model, rows, SETTINGS), metric=metric, candidate=0.7, champion=0.6)
+
+    found = gain_of(verdict)
+
+    assert found == pytest.approx(gain)
+    assert gain_of(replace(verdict, champion=None)) is None
+    assert gain_of(replace(verdict, candidate=float("nan"))) is None
