@@ -25,9 +25,10 @@ from tests.flows.small import BEGIN, NAME
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900), pytest.mark.slow]
 
-# Ends of windows that no other module of the session decides on: what was decided on is announced to nobody again.
-SENT_FROM = BEGIN + timedelta(days=9, hours=6)
-FIRST, SECOND, THIRD = (SENT_FROM + timedelta(days=days) for days in (2, 3, 4))
+# Windows of days with sound data (from the 28th on gusts and pressure are missing), which end when those of no other
+# module do: what the session has decided on is announced to nobody again.
+SENT_FROM = BEGIN + timedelta(days=4, hours=2)
+FIRST, SECOND, THIRD = (SENT_FROM + timedelta(hours=hours) for hours in (48, 60, 72))
 
 
 def test_breaches_while_a_retraining_runs_wait_as_one(live: Harness, batches: list[Batch]):
