@@ -9,13 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from components.data.compaction import compact
-from components.data.ledger import Ledger, new_ids
 from components.errors import ModelRefused
 from components.evaluation.probation import probation
 from components.records.models import Challenger, ModelVersion
@@ -29,7 +26,7 @@ from flows import probations, rollout_table
 from flows.deployments import deployments
 from flows.history_table import print_history, sentence_at
 from flows.tasks import advancing
-from tests.components.data.ledgers import SCHEMA, asked, micros, told
+from tests.components.data.ledgers import SCHEMA, answered_by_both
 from tests.components.registry.conftest import hand_over
 from tests.components.registry.test_rollbacks import bare
 from tests.flows.harness import another_registry
@@ -86,19 +83,7 @@ def project(name: str, tmp_path: Path) -> Project:
 
 def answered(environment: Environment, name: str, rows: int, *, knows: bool) -> None:
     """Requests of one row that champion 2 and its shadow 1 answered, with labels; what 1 knows, 2 may know as well."""
-    generator = np.random.default_rng(3)
-    ledger = Ledger(environment.ledger(name))
-    for _ in range(rows):
-        late, ids = int(generator.random() < 0.4), new_ids(1)
-        for version, variant, sees in ((2, "champion", knows), (1, "shadow", True)):
-            chance = float(np.clip(generator.normal(0.7 if late and sees else 0.3, 0.1), 0.01, 0.99))
-            outputs = {"prediction": [int(chance > 0.5)], "probability": [chance]}
-            given: dict[str, Any] = {"inputs": {}} if variant == "shadow" else {}
-            facts = {"ids": ids, "request_id": ids[0], "version": version, "variant": variant, "outputs": outputs}
-            ledger.record(asked(1, received_at=micros(datetime.now(UTC)), **facts, **given))
-        ledger.label(told(ids, [late]))
-    ledger.close()
-    compact(environment.ledger(name), SCHEMA)
+    answered_by_both(environment.ledger(name), rows, (2, "champion", knows), (1, "shadow", True))
 
 
 def begun(project: Project, pair: tuple[ModelVersion, ModelVersion]) -> Challenger:

@@ -5,13 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
 
-from components.data.compaction import compact
-from components.data.ledger import Ledger, new_ids
 from components.errors import ModelRefused
 from components.evaluation.advancing import advance
 from components.records.models import Challenger, ModelVersion
@@ -22,7 +18,7 @@ from components.settings.environment import Environment
 from components.settings.project import Project
 from components.settings.serving import RolloutSettings
 from flows import rollouts
-from tests.components.data.ledgers import SCHEMA, asked, micros, told
+from tests.components.data.ledgers import SCHEMA, answered_by_both
 from tests.components.registry.conftest import hand_over
 from tests.components.registry.test_rollbacks import bare
 from tests.flows.harness import another_registry
@@ -53,19 +49,7 @@ def rivals(environment: Environment) -> tuple[ModelVersion, ModelVersion]:
 
 def answered(environment: Environment, rows: int, *, good: bool) -> None:
     """Requests of one row that champion and shadow answered, with labels; the shadow is right, or knows nothing."""
-    generator = np.random.default_rng(3)
-    ledger = Ledger(environment.ledger("flight-delays"))
-    for _ in range(rows):
-        late, ids = int(generator.random() < 0.4), new_ids(1)
-        for version, variant, knows in ((1, "champion", True), (2, "shadow", good)):
-            chance = float(np.clip(generator.normal(0.7 if late and knows else 0.3, 0.1), 0.01, 0.99))
-            outputs = {"prediction": [int(chance > 0.5)], "probability": [chance]}
-            given: dict[str, Any] = {"inputs": {}} if variant == "shadow" else {}
-            facts = {"ids": ids, "request_id": ids[0], "version": version, "variant": variant, "outputs": outputs}
-            ledger.record(asked(1, received_at=micros(datetime.now(UTC)), **facts, **given))
-        ledger.label(told(ids, [late]))
-    ledger.close()
-    compact(environment.ledger("flight-delays"), SCHEMA)
+    answered_by_both(environment.ledger("flight-delays"), rows, (1, "champion", True), (2, "shadow", good))
 
 
 def looked_at(environment: Environment, tmp_path: Path) -> Step:

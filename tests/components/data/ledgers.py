@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from components.data.ledger import LabelBatch, PredictionBatch, new_ids
+import numpy as np
+
+from components.data.compaction import compact
+from components.data.ledger import LabelBatch, Ledger, PredictionBatch, new_ids
 from components.records.rows import Column, Schema
 
 ROOT = Path(__file__).parents[3]
@@ -55,3 +58,26 @@ def run_python(program: str, *arguments: object) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def answered_by_both(folder: Path, rows: int, *sides: tuple[int, str, bool]) -> None:
+    """Requests of one row that several versions answered, with labels, compacted.
+
+    Args:
+        folder: The ledger.
+        rows: How many.
+        sides: Version, variant, and whether it sees what the label will be.
+    """
+    generator = np.random.default_rng(3)
+    ledger = Ledger(folder)
+    for _ in range(rows):
+        late, ids = int(generator.random() < 0.4), new_ids(1)
+        for version, variant, sees in sides:
+            chance = float(np.clip(generator.normal(0.7 if late and sees else 0.3, 0.1), 0.01, 0.99))
+            outputs = {"prediction": [int(chance > 0.5)], "probability": [chance]}
+            given: dict[str, Any] = {"inputs": {}} if variant == "shadow" else {}
+            facts = {"ids": ids, "request_id": ids[0], "version": version, "variant": variant, "outputs": outputs}
+            ledger.record(asked(1, received_at=micros(datetime.now(UTC)), **facts, **given))
+        ledger.label(told(ids, [late]))
+    ledger.close()
+    compact(folder, SCHEMA)
